@@ -1,0 +1,26 @@
+"""The abm app: applies the organisation's numbers and listens to crm."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class AbmConfig(AppConfig):
+    """Set the numbers before anything reads them, and connect the receivers."""
+
+    name = "abm"
+    verbose_name = _("Account-based marketing")
+
+    def ready(self) -> None:
+        """Apply the settings' numbers; refuse one that the policy does not have."""
+        from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+
+        from abm import policy, receivers
+        from crm import access
+
+        access.register("abm")
+        receivers.connect()
+        unknown = policy.configure(settings.QUORUM_POLICY.get("abm", {}))
+        unknown += [name for name in settings.QUORUM_POLICY if name not in ("crm", "abm")]
+        if unknown:
+            raise ImproperlyConfigured(f"QUORUM_POLICY: abm has no number {', '.join(unknown)}.")

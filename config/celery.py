@@ -1,0 +1,36 @@
+"""The Celery application and the whole clock table."""
+
+import os
+from logging.config import dictConfig
+
+from celery import Celery
+from celery.schedules import crontab
+from celery.signals import setup_logging
+from django.conf import settings
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("quorum")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["crm", "abm"])
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+# Beat copies this table into the database at its start, where the admin shows it.
+# Hours are in the organisation's time zone.
+app.conf.beat_schedule = {
+    # every minute: accounts whose facts changed, also when their event was lost
+    "refresh changed accounts": {"task": "abm.tasks.refresh_changed", "schedule": 60.0},
+    # 02:30 every night, when the day that is scored has begun and nobody works
+    "nightly run": {"task": "abm.tasks.nightly", "schedule": crontab(hour="2", minute="30")},
+    # every 5 minutes: a night that beat or the worker slept through, or a run that died half way
+    "nightly catch-up": {"task": "abm.tasks.nightly_catch_up", "schedule": 300.0},
+    # every 30 seconds: beat's sign of life, which its health check reads
+    "beat heartbeat": {"task": "crm.tasks.heartbeat", "schedule": 30.0},
+}
+
+
+@setup_logging.connect
+def use_django_logging(**_kwargs: object) -> None:
+    """Keep Django's logging set-up: Celery would otherwise replace it."""
+    dictConfig(settings.LOGGING)

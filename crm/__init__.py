@@ -1,0 +1,1 @@
+"""The system of record: who is who, what happened, what was agreed."""

@@ -1,0 +1,115 @@
+"""Who may do what: the five roles as groups, and the rule for one record."""
+
+from collections.abc import Callable, Iterable
+
+import rules
+from django.apps import apps as live_apps
+from django.apps.registry import Apps
+from django.contrib.auth.management import create_permissions
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model
+
+from crm.models import Account, User
+from crm.models.users import owned_within_sight
+
+SALES_REP, TEAM_LEAD, MARKETING, ADMINISTRATOR, INTEGRATION = "sales rep", "team lead", "marketing", "administrator", "integration"
+
+# Verbs per model that a role may do; the last part of a permission is the model's name in lower case.
+_SELLING = {
+    "crm": {
+        "account": "view add change",
+        "person": "view add change",
+        "contact": "view add change",
+        "departure": "view",
+        "dmumembership": "view add change",
+        "opportunity": "view add change",
+        "confirmation": "view add",
+        "stagemove": "view",
+        "pilot": "view add change",
+        "activity": "view add change delete",
+        "followup": "view add change",
+        "delivery": "view",
+        "deliveryreport": "view",
+        "suppression": "view",
+        "product": "view",
+        "team": "view",
+    },
+    "abm": {
+        "accountfit": "view",
+        "accountstanding": "view",
+        "engagementscore": "view",
+        "jobchangesignal": "view add change",
+        "signalevidence": "view add",
+        "idealcustomerprofile": "view",
+        "targetlist": "view",
+        "targetaccount": "view",
+        "comparisonaccount": "view",
+        "nightlyrun": "view",
+    },
+}
+_LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
+_MARKETING = {
+    "crm": {"suppression": "add change"},
+    "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view"},
+}
+_INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
+
+ROLES: dict[str, tuple[list[dict[str, dict[str, str]]], dict[str, str]]] = {
+    SALES_REP: ([_SELLING], {"crm": "see_team_records"}),
+    TEAM_LEAD: ([_SELLING, _LISTS], {"crm": "see_team_records assign_account"}),
+    MARKETING: ([_SELLING, _LISTS, _MARKETING], {"crm": "see_every_record"}),
+    INTEGRATION: ([_SELLING, _LISTS, _INTEGRATION], {"crm": "see_team_records"}),
+}
+# What an administrator runs besides the records: people, keys, and the clock.
+_ADMINISTERED_APPS = ("crm", "abm", "auth", "django_celery_beat")
+
+
+def grant_roles(apps: Apps, app_label: str) -> None:
+    """Give the five groups their permissions on one app's models; for migrations, safe to repeat."""
+    for config in [live_apps.get_app_config(app_label), *map(live_apps.get_app_config, _ADMINISTERED_APPS)]:
+        create_permissions(config, apps=apps, verbosity=0)
+    group_of, permissions = apps.get_model("auth", "Group").objects, apps.get_model("auth", "Permission").objects
+    for role in ROLES:
+        group, _ = group_of.get_or_create(name=role)
+        group.permissions.add(*permissions.filter(content_type__app_label=app_label, codename__in=codenames(role, app_label)))
+    administrator, _ = group_of.get_or_create(name=ADMINISTRATOR)
+    administrator.permissions.add(*permissions.filter(content_type__app_label__in=_ADMINISTERED_APPS))
+
+
+def codenames(role: str, app_label: str) -> set[str]:
+    """List the permissions of a role in one app, e.g. 'change_account'."""
+    tables, extra = ROLES[role]
+    verbs = ((verb, model) for table in tables for model, words in table.get(app_label, {}).items() for verb in words.split())
+    return {f"{verb}_{model}" for verb, model in verbs} | set(extra.get(app_label, "").split())
+
+
+def register(app_label: str) -> None:
+    """Make has_perm(name, record) answer for every record of an app that knows who may see it."""
+    for model in live_apps.get_app_config(app_label).get_models():
+        if hasattr(model._default_manager.all(), "visible_to"):
+            for verb in ("view", "change", "delete"):
+                name = f"{app_label}.{verb}_{model._meta.model_name}"
+                rules.add_perm(name, rules.predicate(_may(name, verb), name=name))
+
+
+def _may(permission: str, verb: str) -> Callable[[User | AnonymousUser, Model | None], bool]:
+    def may(user: User | AnonymousUser, record: Model | None = None) -> bool:
+        if record is None or not user.has_perm(permission):
+            return False
+        records = type(record)._default_manager.filter(pk=record.pk)
+        # Somebody who only works a deal at an account may see it, but not rename it or give it away.
+        if isinstance(record, Account) and verb != "view":
+            return records.filter(owned_within_sight(user)).exists()
+        return records.visible_to(user).exists()  # type: ignore[attr-defined, no-any-return]
+
+    return may
+
+
+def may(user: User | AnonymousUser, verb: str, record: Model) -> bool:
+    """Say whether a user may view, change or delete one record."""
+    return user.has_perm(f"{record._meta.app_label}.{verb}_{record._meta.model_name}", record)
+
+
+def all_may(user: User | AnonymousUser, verb: str, records: Iterable[Model]) -> bool:
+    """Say whether a user may do something to every one of these records."""
+    return all(may(user, verb, record) for record in records)

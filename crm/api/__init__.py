@@ -1,0 +1,1 @@
+"""The REST API's doors of crm."""

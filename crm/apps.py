@@ -1,0 +1,24 @@
+"""The crm app: applies the organisation's numbers and who may do what, at start."""
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class CrmConfig(AppConfig):
+    """Set the numbers before anything reads them."""
+
+    name = "crm"
+    verbose_name = _("CRM")
+
+    def ready(self) -> None:
+        """Apply the settings' zone and numbers; refuse a number that the policy does not have."""
+        from django.conf import settings
+        from django.core.exceptions import ImproperlyConfigured
+
+        from crm import access, policy
+
+        access.register("crm")
+        policy.use_zone(settings.TIME_ZONE)
+        unknown = policy.configure(settings.QUORUM_POLICY.get("crm", {}))
+        if unknown:
+            raise ImproperlyConfigured(f"QUORUM_POLICY: crm has no number {', '.join(unknown)}.")

@@ -1,0 +1,106 @@
+"""Accounts: the companies we sell to or want to sell to."""
+
+from typing import Self
+
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from django_countries.fields import CountryField
+from simple_history.models import HistoricalRecords
+
+from crm.models.users import Sight, Team, User, owned_within_sight, sight
+
+
+class AccountQuerySet(models.QuerySet["Account"]):
+    """Accounts as sales people speak of them."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Keep those of the user's team, and those where the user personally works an open deal."""
+        return self.filter(within_sight(user))
+
+    def customers(self) -> Self:
+        """Keep those that buy from us."""
+        return self.filter(status=Account.Status.CUSTOMER)
+
+    def approachable(self) -> Self:
+        """Keep those that marketing may work on: not opted out, no competitor, no contract conflict."""
+        return self.filter(opted_out_at=None, contract_conflict=False).exclude(status=Account.Status.COMPETITOR)
+
+
+def within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
+    """Select rows whose account a user may see; `at` leads to the account, e.g. 'account__'.
+
+    Besides the own and the team's accounts these are the ones where the user personally works an open deal:
+    who sells there must see who decides there.
+    """
+    owned = owned_within_sight(user, at=at)
+    if sight(user) in (Sight.NOTHING, Sight.ALL):
+        return owned
+    own_open_deals = apps.get_model("crm", "Opportunity").objects.open().filter(owner=user.pk)
+    return owned | Q(**{f"{at}id__in": own_open_deals.values("account_id")})
+
+
+class Account(models.Model):
+    """A company, matched by its registrable web domain."""
+
+    class Status(models.TextChoices):
+        """What the company is to us."""
+
+        PROSPECT = "prospect", _("prospect")
+        CUSTOMER = "customer", _("customer")
+        FORMER = "former", _("former customer")
+        COMPETITOR = "competitor", _("competitor")
+
+    name = models.CharField(_("name"), max_length=200)
+    domain = models.CharField(_("web domain"), max_length=253, blank=True, help_text=_("The registrable part, e.g. example.nl"))
+    status = models.CharField(_("status"), max_length=12, choices=Status, default=Status.PROSPECT)
+    industry = models.CharField(_("industry"), max_length=100, blank=True)
+    employees = models.PositiveIntegerField(_("employees"), null=True, blank=True)
+    revenue = models.DecimalField(
+        _("revenue per year"), max_digits=16, decimal_places=2, null=True, blank=True, validators=[MinValueValidator(0)]
+    )
+    revenue_currency = models.CharField(_("currency of revenue"), max_length=3, default="EUR")
+    founded_year = models.PositiveSmallIntegerField(_("founded in"), null=True, blank=True)
+    country = CountryField(_("country"), blank=True)
+    city = models.CharField(_("city"), max_length=100, blank=True)
+    parent = models.ForeignKey(
+        "self", verbose_name=_("parent company"), null=True, blank=True, on_delete=models.SET_NULL, related_name="subsidiaries"
+    )
+    owner = models.ForeignKey(User, verbose_name=_("owner"), null=True, blank=True, on_delete=models.SET_NULL, related_name="accounts")
+    team = models.ForeignKey(Team, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="accounts")
+    contract_conflict = models.BooleanField(
+        _("open contract conflict"), default=False, help_text=_("Never proposed for a target list while it lasts.")
+    )
+    opted_out_at = models.DateTimeField(_("opted out"), null=True, blank=True)
+    source = models.CharField(_("source"), max_length=50, blank=True)
+    external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    history = HistoricalRecords()
+    objects = AccountQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("account"), _("accounts")
+        ordering = ["name", "id"]
+        permissions = [("assign_account", _("Can give accounts to another owner or team"))]
+        constraints = [
+            models.UniqueConstraint(fields=["domain"], condition=~Q(domain=""), name="account_domain_once"),
+            models.UniqueConstraint(fields=["source", "external_id"], condition=~Q(external_id=""), name="account_once_per_source"),
+            models.CheckConstraint(condition=~Q(name=""), name="account_has_name"),
+            models.CheckConstraint(condition=Q(parent=None) | ~Q(parent=models.F("id")), name="account_not_own_parent"),
+            models.CheckConstraint(condition=Q(revenue=None) | Q(revenue__gte=0), name="account_revenue_not_negative"),
+        ]
+        indexes = [
+            models.Index(fields=["owner", "name"], name="account_by_owner"),
+            models.Index(fields=["team", "name"], name="account_by_team"),
+            models.Index(fields=["name", "id"], name="account_by_name"),
+            models.Index(fields=["industry"], name="account_by_industry"),
+            models.Index(fields=["updated_at", "id"], name="account_by_change"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,103 @@
+"""Activities, one dated thing each, and the queue of changes from which figures are derived."""
+
+from datetime import date, datetime
+from typing import Self
+
+from django.contrib.auth.models import AnonymousUser
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from crm import activity_kinds
+from crm.models.accounts import Account, within_sight
+from crm.models.users import User
+
+
+class ActivityQuerySet(models.QuerySet["Activity"]):
+    """Activities as sales people speak of them."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Keep those at accounts that the user may see."""
+        return self.filter(within_sight(user, at="account__"))
+
+    def at_account(self, account_id: int) -> Self:
+        """Keep those of one account."""
+        return self.filter(account=account_id)
+
+    def since(self, moment: datetime) -> Self:
+        """Keep those from a moment on."""
+        return self.filter(occurred_at__gte=moment)
+
+    def by_people(self) -> Self:
+        """Keep what they did themselves: neither our own work nor a machine's."""
+        return self.filter(machine_reason="").exclude(kind__in=activity_kinds.OURS_KINDS)
+
+    def on_days(self, first: date, last: date) -> Self:
+        """Keep those of local days from first to last, both included."""
+        return self.filter(day__gte=first, day__lte=last)
+
+
+class Activity(models.Model):
+    """One dated thing that a contact or an anonymous visitor did, or that we did with them."""
+
+    account = models.ForeignKey(Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="activities")
+    contact = models.ForeignKey(
+        "crm.Contact", verbose_name=_("contact"), null=True, blank=True, on_delete=models.SET_NULL, related_name="activities",
+        help_text=_("Empty: an anonymous visitor of the company."),
+    )  # fmt: skip
+    opportunity = models.ForeignKey(
+        "crm.Opportunity", verbose_name=_("opportunity"), null=True, blank=True, on_delete=models.SET_NULL, related_name="activities"
+    )
+    kind = models.CharField(_("kind"), max_length=30)
+    occurred_at = models.DateTimeField(_("occurred"))
+    # The organisation's local day, set when recorded: caps and decay work on whole days.
+    day = models.DateField(_("day"), editable=False)
+    subject = models.CharField(_("subject"), max_length=300, blank=True)
+    machine_reason = models.CharField(_("machine-made because"), max_length=30, blank=True)
+    source = models.CharField(_("source"), max_length=50)
+    external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
+    recorded_by = models.ForeignKey(User, verbose_name=_("recorded by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    recorded_at = models.DateTimeField(_("recorded"))
+
+    objects = ActivityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("activity"), _("activities")
+        ordering = ["-occurred_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["source", "external_id"], condition=~Q(external_id=""), name="activity_once_per_source"),
+        ]
+        indexes = [
+            models.Index(fields=["account", "-occurred_at"], name="activity_by_account"),
+            models.Index(fields=["account", "day"], name="activity_by_account_day"),
+            models.Index(fields=["contact", "-occurred_at"], name="activity_by_contact"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}, {self.day}"
+
+    def get_kind_display(self) -> str:
+        """Name the kind on screen; an unknown kind by its own code."""
+        kind = activity_kinds.KINDS.get(self.kind)
+        return str(kind.label) if kind else self.kind
+
+
+class ActivityChange(models.Model):
+    """One count that went up or down; whoever derives figures from activities claims these rows and deletes them.
+
+    Written in the activity's own transaction, so a row is there exactly when its activity is. Without foreign
+    keys: a claim must survive the deletion of what it speaks of.
+    """
+
+    account_id = models.BigIntegerField()
+    contact_id = models.BigIntegerField(null=True)
+    kind = models.CharField(max_length=30)
+    day = models.DateField()
+    delta = models.SmallIntegerField()
+
+    objects = models.Manager["ActivityChange"]()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("activity change"), _("activity changes")
+        constraints = [models.CheckConstraint(condition=Q(delta__in=(-1, 1)), name="activity_change_is_one")]
+        indexes = [models.Index(fields=["account_id"], name="activity_change_by_account")]

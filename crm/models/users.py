@@ -1,0 +1,87 @@
+"""Users, their teams, how far each of them sees, and the keys of integrations."""
+
+from enum import Enum
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from knox.models import AbstractAuthToken
+
+
+class Team(models.Model):
+    """People who sell together and see each other's accounts."""
+
+    name = models.CharField(_("name"), max_length=100, unique=True)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("team"), _("teams")
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class User(AbstractUser):
+    """Somebody who signs in, or a service user that an integration's key belongs to."""
+
+    team = models.ForeignKey(Team, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="members")
+    language = models.CharField(
+        _("language"),
+        max_length=8,
+        blank=True,
+        choices=[("en", _("English")), ("nl", _("Dutch"))],
+        help_text=_("Empty: as the browser asks."),
+    )
+
+    class Meta(AbstractUser.Meta):
+        verbose_name = _("user")  # type: ignore[assignment]
+        verbose_name_plural = _("users")  # type: ignore[assignment]
+        permissions = [
+            ("see_every_record", _("Can see the records of every team")),
+            ("see_team_records", _("Can see the records of the own team")),
+        ]
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.username
+
+
+class ApiKey(AbstractAuthToken):
+    """A key with which an integration calls the API as its service user; only its digest is kept."""
+
+    name = models.CharField(_("name"), max_length=100)
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("API key"), _("API keys")
+        ordering = ["user__username", "name"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.token_key}…)"
+
+
+class Sight(Enum):
+    """How far somebody sees."""
+
+    NOTHING, OWN, TEAM, ALL = range(4)
+
+
+def sight(user: User | AnonymousUser) -> Sight:
+    """Say how far a user sees: every record, those of the own team, or only the own ones."""
+    if not user.is_active:
+        return Sight.NOTHING
+    if user.has_perm("crm.see_every_record"):
+        return Sight.ALL
+    if user.has_perm("crm.see_team_records") and getattr(user, "team_id", None):
+        return Sight.TEAM
+    return Sight.OWN
+
+
+def owned_within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
+    """Select rows whose owner or team lies within a user's sight; `at` leads to the owned record, e.g. 'account__'."""
+    reach = sight(user)
+    if reach is Sight.NOTHING:
+        return Q(pk__in=[])
+    if reach is Sight.ALL:
+        return Q()
+    own = Q(**{f"{at}owner": user.pk})
+    return own | Q(**{f"{at}team": user.team_id}) if reach is Sight.TEAM else own  # type: ignore[union-attr]

@@ -1,0 +1,140 @@
+"""The numbers of the system of record, each with its unit and source; an organisation may change them by setting."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date, datetime
+from types import ModuleType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+
+@dataclass(frozen=True)
+class Bant:
+    """The stage gate. Source: playbook, 'an opportunity is an opportunity when 2 of 3 are confirmed'."""
+
+    needed_of_three: int = 2
+    stale_after_days: int = 180
+
+
+@dataclass(frozen=True)
+class RequiredDmu:
+    """What an account of one size needs: roles that must be filled, and how many people."""
+
+    below_employees: int | None
+    roles: tuple[str, ...]
+    people: int
+
+
+@dataclass(frozen=True)
+class Dmu:
+    """Coverage of the decision-making unit. Source: playbook, 'three to ten people decide'."""
+
+    engaged_within_days: int = 90
+    # An account of unknown size is treated like one of this many employees.
+    unknown_size_as_employees: int = 10
+    required: tuple[RequiredDmu, ...] = (
+        RequiredDmu(10, ("decider",), 1),
+        RequiredDmu(250, ("decider", "buyer", "user"), 3),
+        RequiredDmu(None, ("initiator", "user", "influencer", "buyer", "decider"), 5),
+    )
+
+    def __post_init__(self) -> None:
+        """Accept the table as an organisation writes it in JSON: rows of size, roles and people."""
+        rows = tuple(row if isinstance(row, RequiredDmu) else RequiredDmu(row[0], tuple(row[1]), row[2]) for row in self.required)
+        object.__setattr__(self, "required", rows)
+
+
+@dataclass(frozen=True)
+class FollowUps:
+    """Days a rep gets for a follow-up that the system opened. Source: judgement."""
+
+    find_successor_days: int = 5
+    gate_broken_days: int = 2
+    pilot_verdict_days: int = 3
+    details_days: int = 7
+
+
+@dataclass(frozen=True)
+class Mail:
+    """What is known about addresses. Source: RFC 2142 for role names; the providers' own lists for free mail."""
+
+    evidence_characters: int = 2_000
+    role_names: frozenset[str] = frozenset(
+        {
+            "abuse", "accounting", "accounts", "administratie", "admin", "billing", "boekhouding", "careers", "contact",
+            "crediteuren", "customerservice", "debiteuren", "directie", "enquiries", "facturen", "finance", "hello", "help",
+            "helpdesk", "hostmaster", "hr", "info", "informatie", "inkoop", "invoice", "invoices", "it", "jobs", "klantenservice",
+            "kontakt", "mail", "marketing", "noc", "noreply", "no-reply", "office", "orders", "personeelszaken", "post",
+            "postmaster", "press", "purchasing", "receptie", "reception", "sales", "secretariaat", "security", "service",
+            "support", "team", "verkoop", "webmaster", "welkom",
+        }
+    )  # fmt: skip
+    free_domains: frozenset[str] = frozenset(
+        {
+            "aol.com", "casema.nl", "freeler.nl", "gmail.com", "gmx.com", "gmx.de", "gmx.net", "googlemail.com", "hetnet.nl",
+            "home.nl", "hotmail.be", "hotmail.com", "hotmail.nl", "icloud.com", "kpnmail.nl", "kpnplanet.nl", "live.com",
+            "live.nl", "mac.com", "mail.com", "me.com", "msn.com", "onsmail.nl", "outlook.com", "planet.nl", "proton.me",
+            "protonmail.com", "quicknet.nl", "skynet.be", "t-online.de", "telenet.be", "telfort.nl", "tele2.nl", "upcmail.nl",
+            "web.de", "xs4all.nl", "yahoo.co.uk", "yahoo.com", "zeelandnet.nl", "ziggo.nl", "zonnet.nl",
+        }
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Bounds on what one call may record. Source: measured, 1,000 rows are one statement of about 1 MB."""
+
+    activities_per_call: int = 10_000
+    rows_per_statement: int = 1_000
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long facts about people are kept, in days. Source: judgement; check it with your privacy officer."""
+
+    ended_contact_days: int = 730
+    delivery_report_days: int = 365
+
+
+BANT = Bant()
+DMU = Dmu()
+FOLLOW_UPS = FollowUps()
+MAIL = Mail()
+RECORDING = Recording()
+RETENTION = Retention()
+ZONE = ZoneInfo("Europe/Amsterdam")
+
+
+def day_of(at: datetime) -> date:
+    """Give the local calendar day of a moment, in the organisation's time zone."""
+    return at.astimezone(ZONE).date()
+
+
+def use_zone(name: str) -> None:
+    """Set the organisation's time zone; called once at start."""
+    global ZONE
+    ZONE = ZoneInfo(name)
+
+
+def override(module: ModuleType, overrides: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Replace numbers of a policy module by an organisation's own; yield what nobody knows, e.g. 'BANT.colour'."""
+    for table, numbers in overrides.items():
+        current = getattr(module, table, None)
+        if current is None:
+            yield table
+            continue
+        known = {field.name for field in fields(current)}
+        yield from (f"{table}.{name}" for name in numbers if name not in known)
+        setattr(module, table, replace(current, **{name: value for name, value in numbers.items() if name in known}))
+
+
+def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Apply an organisation's numbers to this module; return the names that it does not have."""
+    return list(override(sys.modules[__name__], overrides))
+
+
+def required_dmu(employees: int | None) -> RequiredDmu:
+    """Give the roles and number of people that a company of this size needs."""
+    size = DMU.unknown_size_as_employees if employees is None else employees
+    return next(row for row in DMU.required if row.below_employees is None or size < row.below_employees)

@@ -1,0 +1,89 @@
+"""What every test may ask for: a fixed moment, people of each role, and clients that are signed in."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.contrib.auth.models import Group
+from django.test import Client
+from rest_framework.test import APIClient
+
+from crm.models import ApiKey, Team, User
+from tests.factories.crm import TeamFactory, UserFactory
+
+AT = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests that need PostgreSQL out of the SQLite pass; the PostgreSQL pass runs every one of them."""
+    from django.conf import settings
+
+    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        out = [item for item in items if item.get_closest_marker("postgres")]
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
+
+
+@pytest.fixture
+def at() -> datetime:
+    """The moment at which every test happens."""
+    return AT
+
+
+def somebody(role: str, *, team: Team | None = None, **facts: object) -> User:
+    """Make a user with one of the five roles."""
+    user = UserFactory(team=team, is_staff=True, **facts)
+    user.groups.add(Group.objects.get(name=role))
+    return user
+
+
+@pytest.fixture
+def team(db: None) -> Team:
+    return TeamFactory()
+
+
+@pytest.fixture
+def rep(team: Team) -> User:
+    """A sales rep in `team`."""
+    return somebody("sales rep", team=team)
+
+
+@pytest.fixture
+def lead(team: Team) -> User:
+    """The lead of `team`."""
+    return somebody("team lead", team=team)
+
+
+@pytest.fixture
+def outsider(db: None) -> User:
+    """A sales rep in another team."""
+    return somebody("sales rep", team=TeamFactory())
+
+
+@pytest.fixture
+def marketer(db: None) -> User:
+    return somebody("marketing")
+
+
+@pytest.fixture
+def admin_user(db: None) -> User:
+    return UserFactory(is_staff=True, is_superuser=True)
+
+
+def api_client(user: User) -> APIClient:
+    """Give a client that calls the API with a key of this user."""
+    client = APIClient()
+    _, key = ApiKey.objects.create(user=user, name="test")
+    client.credentials(HTTP_AUTHORIZATION=f"Token {key}")
+    return client
+
+
+@pytest.fixture
+def rep_api(rep: User) -> APIClient:
+    return api_client(rep)
+
+
+@pytest.fixture
+def rep_client(rep: User, client: Client) -> Client:
+    """A browser in which the rep is signed in."""
+    client.force_login(rep)
+    return client
