@@ -98,7 +98,8 @@ class FollowUp(models.Model):
         about = {"contact": self.contact, "account": self.account, "opportunity": self.opportunity} | self.facts
         if roles := self.facts.get("roles"):
             about["roles"] = ", ".join(gettext(role) for role in roles)
-        return str(SENTENCES[self.reason]) % about
+        sentence: str = str(SENTENCES[self.reason]) % about
+        return sentence
 
 
 SENTENCES: dict[str, Promise] = {

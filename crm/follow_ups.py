@@ -1,0 +1,106 @@
+"""Follow-ups: a rep's work items; at most one open item per reason and subject."""
+
+from datetime import date, datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from crm import policy
+from crm.errors import Conflict, Invalid
+from crm.models import Account, Contact, FollowUp, Opportunity, User
+
+
+def due_after(at: datetime, days: int) -> date:
+    """Give the local day that lies so many days after a moment."""
+    return policy.day_of(at) + timedelta(days=days)
+
+
+def open(
+    *,
+    reason: str,
+    owner: User | None,
+    due_on: date,
+    at: datetime,
+    account: Account | None = None,
+    contact: Contact | None = None,
+    opportunity: Opportunity | None = None,
+    about: str = "",
+    text: str = "",
+    facts: dict[str, object] | None = None,
+) -> FollowUp:
+    """Open a follow-up, or give back the open one of this reason about the same subject.
+
+    `about` names the subject, e.g. 'contact:12'; empty for work that a person adds by hand, which needs a `text`.
+    `facts` fill the sentence of a reason that the system opens.
+    """
+    if reason == FollowUp.Reason.BY_HAND and not text.strip():
+        raise Invalid(_("Say what is to be done."), detail={"text": str(_("This may not be empty."))})
+    known = _open_about(reason, about) if about else None
+    if known:
+        return known
+    new = FollowUp(
+        reason=reason,
+        owner=owner,
+        due_on=due_on,
+        opened_at=at,
+        account=account,
+        contact=contact,
+        opportunity=opportunity,
+        subject_key=about,
+        text=text.strip(),
+        facts=facts or {},
+    )
+    return _save_or_find(new)
+
+
+def _open_about(reason: str, about: str) -> FollowUp | None:
+    return FollowUp.objects.open().filter(reason=reason, subject_key=about).first()
+
+
+def _save_or_find(new: FollowUp) -> FollowUp:
+    """Save a follow-up; when somebody opened the same one a moment earlier, give theirs."""
+    try:
+        with transaction.atomic():
+            new.save()
+    except IntegrityError:
+        theirs = _open_about(new.reason, new.subject_key) if new.subject_key else None
+        if theirs is None:
+            raise
+        return theirs
+    return new
+
+
+@transaction.atomic
+def close(follow_up: FollowUp, *, at: datetime, by: User | None = None, result: str = "") -> FollowUp:
+    """Close a follow-up; one that is closed already raises Conflict and stays as it is."""
+    if not FollowUp.objects.open().filter(pk=follow_up.pk).update(closed_at=at):
+        raise Conflict(_("This task is closed already."))
+    follow_up.closed_at, follow_up.closed_by, follow_up.result = at, by, result.strip()
+    follow_up.save(update_fields=["closed_at", "closed_by", "result"])
+    return follow_up
+
+
+def close_about(reason: str, about: str, *, at: datetime, by: User | None = None, result: str = "") -> FollowUp | None:
+    """Close the open follow-up of a reason about a subject, if there is one."""
+    known = _open_about(reason, about)
+    return close(known, at=at, by=by, result=result) if known else None
+
+
+@transaction.atomic
+def reopen(follow_up: FollowUp, *, at: datetime) -> FollowUp:
+    """Put a closed follow-up back to work; refuse when the same one was opened anew meanwhile."""
+    if follow_up.subject_key and _open_about(follow_up.reason, follow_up.subject_key):
+        raise Conflict(_("There is an open task for this already."))
+    follow_up.closed_at, follow_up.closed_by, follow_up.result = None, None, ""
+    follow_up.opened_at = min(follow_up.opened_at, at)
+    follow_up.save(update_fields=["closed_at", "closed_by", "result", "opened_at"])
+    return follow_up
+
+
+def change(follow_up: FollowUp, *, owner: User | None, due_on: date, text: str) -> FollowUp:
+    """Give a follow-up to somebody else, put it off, or word it better."""
+    if follow_up.reason == FollowUp.Reason.BY_HAND and not text.strip():
+        raise Invalid(_("Say what is to be done."), detail={"text": str(_("This may not be empty."))})
+    follow_up.owner, follow_up.due_on, follow_up.text = owner, due_on, text.strip()
+    follow_up.save(update_fields=["owner", "due_on", "text"])
+    return follow_up
