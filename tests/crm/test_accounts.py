@@ -1,0 +1,97 @@
+"""Accounts: domains, owners, parents."""
+
+import pytest
+
+from crm import accounts, follow_ups
+from crm.errors import Invalid
+from crm.models import Account
+from tests.factories.crm import AccountFactory, OpportunityFactory, TeamFactory, UserFactory
+
+
+@pytest.mark.parametrize(
+    ("text", "domain"),
+    [
+        ("https://www.shop.example.co.uk/nl?x=1", "example.co.uk"),
+        ("Jan@Mail.Example.CO.UK", "example.co.uk"),
+        ("example.nl.", "example.nl"),
+        ("https://bücher.example.de:8443/", "example.de"),
+        ("münchen.de", "xn--mnchen-3ya.de"),
+        ("co.uk", ""),
+        ("localhost", ""),
+        ("", ""),
+        ("not a domain", ""),
+        ("http://[broken", ""),
+        ("shop.blogspot.com", "shop.blogspot.com"),
+    ],
+)
+def test_the_registrable_domain_is_what_a_company_registers(text, domain):
+    assert accounts.registrable_domain(text) == domain
+
+
+@pytest.mark.django_db
+def test_an_account_is_matched_by_any_address_of_its_domain():
+    account = AccountFactory(domain="example.nl")
+
+    assert accounts.match("anna@inkoop.example.nl") == account
+    assert accounts.match("https://www.example.nl/contact") == account
+    assert accounts.match("anna@example.be") is None
+
+
+@pytest.mark.django_db
+def test_a_free_mail_address_matches_no_account():
+    Account.objects.create(name="Gmail", domain="gmail.com")
+
+    assert accounts.match("anna@gmail.com") is None
+
+
+@pytest.mark.django_db
+def test_an_account_belongs_to_whoever_opens_it(at, rep):
+    account = accounts.open(name="Jansen BV", domain="https://www.jansen.nl", by=rep, at=at)
+
+    assert (account.owner, account.team, account.domain) == (rep, rep.team, "jansen.nl")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("domain", "sentence"),
+    [("gmail.com", "no company's own"), ("zomaar", "is no web domain"), ("www.bezet.nl", "belongs to another account")],
+)
+def test_a_domain_that_cannot_be_the_companys_own_is_refused(at, domain, sentence):
+    AccountFactory(domain="bezet.nl")
+
+    with pytest.raises(Invalid, match=sentence) as refusal:
+        accounts.open(name="Jansen BV", domain=domain, at=at)
+
+    assert list(refusal.value.detail) == ["domain"]
+    assert Account.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_a_company_cannot_belong_to_its_own_subsidiary(at):
+    top = AccountFactory()
+    middle = AccountFactory(parent=top)
+    bottom = AccountFactory(parent=middle)
+
+    with pytest.raises(Invalid, match="own subsidiary"):
+        accounts.change(top, parent=bottom, at=at)
+
+    assert Account.objects.get(pk=top.pk).parent is None
+
+
+@pytest.mark.django_db
+def test_handing_over_takes_the_open_deals_and_tasks_of_the_old_owner_along(at):
+    old, new, other = UserFactory(), UserFactory(), UserFactory()
+    team = TeamFactory()
+    account = AccountFactory(owner=old)
+    mine = OpportunityFactory(account=account, owner=old)
+    theirs = OpportunityFactory(account=account, owner=other)
+    closed = OpportunityFactory(account=account, owner=old, stage="lost", lost_reason="prijs", closed_on="2026-01-01")
+    task = follow_ups.open(reason="by_hand", text="Bellen", owner=old, account=account, due_on=at.date(), at=at)
+
+    accounts.hand_over(account, owner=new, team=team, at=at)
+
+    for record in (mine, theirs, closed, task):
+        record.refresh_from_db()
+    assert (account.owner, account.team) == (new, team)
+    assert [mine.owner, theirs.owner, closed.owner, task.owner] == [new, other, old, new]
+    assert account.history.count() == 2
