@@ -232,7 +232,7 @@ def versions() -> None:
     """Say with which servers and browser the tests run."""
     named = {"postgres": "TEST_DATABASE_URL", "redis-server": "TEST_REDIS_URL", chromium(): ""}
     for program, variable in named.items():
-        if variable in os.environ:
+        if os.environ.get(variable):
             say(f"{program}: the one that {variable} names")
         else:
             say(subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip())
