@@ -58,6 +58,8 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
         "CELERY_BROKER_URL": "filesystem://",
         "SECRET_KEY": "known-to-everybody-and-good-for-tests-only",
         "HTTPS": "off",
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PYTHONUNBUFFERED": "1",
     }
     return inherited | own | changes
 
