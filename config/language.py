@@ -13,6 +13,7 @@ class PreferredLanguageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Set the language, then answer."""
         language = getattr(request.user, "language", "")
         if language:
             translation.activate(language)
