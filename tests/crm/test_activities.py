@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from crm import activities, events, policy
@@ -217,13 +217,13 @@ def test_a_roll_back_leaves_neither_activity_nor_change(at):
 def test_parallel_overlapping_retries_store_each_activity_once_and_never_deadlock(at):
     account = AccountFactory()
     batches = [rows(account, 400, first=n * 100) for n in range(6)]
-    trouble: list[Exception] = []
+    trouble: list[DatabaseError] = []
 
     def send(own):
         try:
             for batch in own:
                 activities.record_many(batch, source="esp", at=at)
-        except Exception as error:
+        except DatabaseError as error:
             trouble.append(error)
         finally:
             connection.close()
