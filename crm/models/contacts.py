@@ -60,7 +60,7 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         return self.filter(left_on=None)
 
     def mailable(self) -> Self:
-        """Keep those to whom mail may go: active, not opted out, with an address that is not suppressed."""
+        """Keep those to whom mail may go: active, neither person nor account opted out, with an address that is not suppressed."""
         return self.active().filter(MAILABLE)
 
     def reachable(self) -> Self:
@@ -109,6 +109,7 @@ class Contact(models.Model):
         _("address found invalid"), null=True, blank=True, editable=False, help_text=_("It never worked: a matter of data quality.")
     )
     details_confirmed_at = models.DateTimeField(_("details confirmed"), null=True, blank=True)
+    erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
     legal_basis = models.CharField(_("legal basis"), max_length=10, choices=LegalBasis, default=LegalBasis.UNKNOWN)
     source = models.CharField(_("source"), max_length=50, blank=True)
     external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
@@ -141,7 +142,7 @@ class Contact(models.Model):
 
 
 DELIVERABLE = ~Q(email="") & Q(address_invalid_at=None) & ~Q(Exists(Suppression.objects.current().filter(address=Lower(OuterRef("email")))))
-MAILABLE = Q(person__opted_out_at=None) & DELIVERABLE
+MAILABLE = Q(person__opted_out_at=None, account__opted_out_at=None) & DELIVERABLE
 
 
 class Departure(models.Model):

@@ -27,6 +27,10 @@ class Outcome(models.TextChoices):
     NOT_A_BOUNCE = "not_a_bounce", _("not a bounce")
 
 
+# The address will not work again; the rest may pass.
+LASTING_OUTCOMES = (Outcome.PERSON_GONE, Outcome.MAILBOX_MOVED, Outcome.DOMAIN_GONE)
+
+
 class SuppressionQuerySet(models.QuerySet["Suppression"]):
     """Suppressions as mailers speak of them."""
 
@@ -124,8 +128,7 @@ class DeliveryReportQuerySet(models.QuerySet["DeliveryReport"]):
 
     def failures_since(self, moment: datetime) -> Self:
         """Keep verified reports of a gone person, mailbox or domain since a moment."""
-        lasting = (Outcome.PERSON_GONE, Outcome.MAILBOX_MOVED, Outcome.DOMAIN_GONE)
-        return self.verified().filter(outcome__in=lasting, reported_at__gte=moment)
+        return self.verified().filter(outcome__in=LASTING_OUTCOMES, reported_at__gte=moment)
 
 
 class DeliveryReport(models.Model):

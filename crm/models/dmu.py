@@ -88,8 +88,10 @@ class DmuMembership(models.Model):
         verbose_name, verbose_name_plural = _("DMU membership"), _("DMU memberships")
         ordering = ["account", "role", "-since", "id"]
         constraints = [
+            # Two constraints, because SQLite has no NULLS NOT DISTINCT.
+            models.UniqueConstraint(fields=["contact", "role"], condition=Q(until=None, opportunity=None), name="dmu_role_held_once"),
             models.UniqueConstraint(
-                fields=["contact", "role", "opportunity"], condition=Q(until=None), nulls_distinct=False, name="dmu_role_held_once"
+                fields=["contact", "role", "opportunity"], condition=Q(until=None), name="dmu_role_held_once_per_opportunity"
             ),
             models.CheckConstraint(condition=Q(role__in=DmuRole.values), name="dmu_role_known"),
             models.CheckConstraint(condition=Q(stance__in=Stance.values), name="dmu_stance_known"),

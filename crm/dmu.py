@@ -1,0 +1,115 @@
+"""DMU memberships: who holds which role in a decision; assigned, confirmed and ended here, covered in crm/coverage.py."""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from crm import errors, events, policy
+from crm.coverage import Coverage, Holder, RoleCoverage, coverage, coverage_of_opportunities
+from crm.models import Contact, DmuMembership, DmuRole, Opportunity, Stance, User
+
+__all__ = [
+    "Coverage",
+    "Holder",
+    "RoleCoverage",
+    "assign",
+    "confirm",
+    "coverage",
+    "coverage_of_opportunities",
+    "end",
+    "holds",
+    "set_stance",
+]
+
+
+def assign(
+    *,
+    contact: Contact,
+    role: str,
+    at: datetime,
+    by: User | None = None,
+    opportunity: Opportunity | None = None,
+    stance: str = Stance.NEUTRAL,
+    is_assumed: bool = False,
+) -> DmuMembership:
+    """Give a contact a role at the account, or for one opportunity.
+
+    Who holds it already keeps the one row: an assumption may become confirmed but not the reverse, and a
+    stance other than neutral replaces the one on record.
+    Raise Invalid for an unknown role or stance, somebody else's opportunity, or a person who has left.
+    """
+    _check(contact, role, stance, opportunity)
+    facts = {"account_id": contact.account_id, "stance": stance, "is_assumed": is_assumed, "said_by": by, "since": policy.day_of(at)}
+    with transaction.atomic():
+        membership, is_new = DmuMembership.objects.get_or_create(
+            contact=contact, role=role, opportunity=opportunity, until=None, defaults=facts
+        )
+        if not is_new and membership.is_assumed and not is_assumed:
+            confirm(membership, by=by, at=at)
+        if not is_new and stance not in (Stance.NEUTRAL, membership.stance):
+            set_stance(membership, stance=stance, by=by, at=at)
+        events.tell(events.dmu_changed, account_ids=[contact.account_id])
+    return membership
+
+
+def _check(contact: Contact, role: str, stance: str, opportunity: Opportunity | None) -> None:
+    wrong: dict[str, object] = {}
+    if role not in DmuRole.values:
+        wrong["role"] = _("No such role.")
+    if stance not in Stance.values:
+        wrong["stance"] = _("No such stance.")
+    if not Contact.objects.active().filter(pk=contact.pk).exists():
+        wrong["contact"] = _("Somebody who has left holds no role.")
+    if opportunity is not None and opportunity.account_id != contact.account_id:
+        wrong["opportunity"] = _("The opportunity is another account's.")
+    if wrong:
+        raise errors.Invalid(_("This role cannot be given."), detail=wrong)
+
+
+def confirm(membership: DmuMembership, *, by: User | None, at: datetime) -> DmuMembership:
+    """Turn an assumed role into a confirmed one, on the word of `by`; confirmed already, it stays as it is."""
+    if not membership.is_assumed and membership.until is None:
+        return membership
+    return _change(membership, {"is_assumed": False, "said_by": by}, by=by)
+
+
+def set_stance(membership: DmuMembership, *, stance: str, by: User | None, at: datetime) -> DmuMembership:
+    """Record how somebody stands towards us in this role."""
+    if stance not in Stance.values:
+        raise errors.Invalid(_("No such stance."), detail={"stance": _("No such stance.")})
+    return _change(membership, {"stance": stance}, by=by)
+
+
+def end(membership: DmuMembership, *, reason: str, by: User | None, at: datetime) -> DmuMembership:
+    """End a membership today; it stays in the history. For a person who left use `contacts.depart`, which ends them all."""
+    if reason not in DmuMembership.EndReason.values:
+        raise errors.Invalid(_("No such reason."), detail={"reason": _("No such reason.")})
+    until = max(policy.day_of(at), membership.since)
+    return _change(membership, {"until": until, "end_reason": reason}, by=by)
+
+
+def _change(membership: DmuMembership, values: dict[str, object], *, by: User | None) -> DmuMembership:
+    """Write to a current membership with its history row; raise Conflict if it ended meanwhile."""
+    with transaction.atomic():
+        if not DmuMembership.objects.current().filter(pk=membership.pk).update(**values):
+            raise errors.Conflict(_("This role has ended already."))
+        membership.refresh_from_db(fields=[field.attname for field in DmuMembership._meta.concrete_fields])
+        DmuMembership.history.bulk_history_create([membership], update=True, default_user=by)
+        events.tell(events.dmu_changed, account_ids=[membership.account_id])
+    return membership
+
+
+def holds(contact: Contact, role: str, *, opportunity: Opportunity | None) -> bool:
+    """Say whether a contact holds a role now, for an opportunity or (None) for the account.
+
+    Current members of that opportunity in that role override the standing ones. An assumed role counts:
+    the evidence of a confirmation is what turns an assumption into knowledge.
+    """
+    if opportunity is not None and opportunity.account_id != contact.account_id:
+        return False
+    current = DmuMembership.objects.current().filter(account=contact.account_id, role=role, contact__left_on=None)
+    holders = current.filter(Q(opportunity=None) | Q(opportunity=opportunity)).values_list("contact_id", "opportunity_id")
+    specific = {holder for holder, deal in holders if deal is not None}
+    return contact.pk in (specific or {holder for holder, _deal in holders})
