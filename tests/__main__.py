@@ -55,7 +55,7 @@ def environment(folder: Path, **changes: str) -> dict[str, str]:
     own = {
         "VAR_DIR": f"{folder}/var",
         "DATABASE_URL": f"sqlite:///{folder}/var/quorum.sqlite3",
-        "CELERY_BROKER_URL": "filesystem://",
+        "CELERY_BROKER_URL": "filesystem://localhost",
         "SECRET_KEY": "known-to-everybody-and-good-for-tests-only",
         "HTTPS": "off",
         "DJANGO_SETTINGS_MODULE": "config.settings",
