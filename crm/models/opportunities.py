@@ -156,6 +156,8 @@ class Opportunity(models.Model):
                 for one, other in combinations(ConfirmationKind.values, 2)
             ),
             models.CheckConstraint(condition=Q(stage__in=Stage.values), name="opportunity_stage_known"),
+            # Who moves an imported deal drops the mark: else it would let the deal back into that stage past the gate.
+            models.CheckConstraint(condition=Q(imported_stage="") | Q(imported_stage=F("stage")), name="imported_means_this_stage"),
             models.CheckConstraint(
                 condition=Q(account__isnull=False) | Q(imported_stage=F("stage"), stage__in=(Stage.MQL, Stage.SQL)),
                 name="opportunity_has_account",

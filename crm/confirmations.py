@@ -1,0 +1,166 @@
+"""Confirmations of BANT: give and withdraw them, and break or mend the gate of the deal that rests on them."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils.translation import gettext as _
+
+from crm import bant, dmu, errors, follow_ups, policy
+from crm.models import Confirmation, ConfirmationKind, Contact, Departure, DmuRole, FollowUp, Opportunity, User
+
+
+def in_words(text: str, field: str, *, at_most: int = 300) -> str:
+    """Give a text without blanks around it; refuse an empty or too long one."""
+    text = text.strip()
+    if not text:
+        raise errors.Invalid(_("Say it in words."), detail={field: _("This may not be empty.")})
+    if len(text) > at_most:
+        reason = _("At most %(count)d characters.") % {"count": at_most}
+        raise errors.Invalid(reason, detail={field: reason})
+    return text
+
+
+@transaction.atomic
+def confirm(
+    opportunity: Opportunity,
+    *,
+    kind: str,
+    contact: Contact,
+    evidence: str,
+    at: datetime,
+    by: User | None = None,
+    confirmed_at: datetime | None = None,
+) -> Confirmation:
+    """Record that somebody at the account confirmed a letter of BANT; one of the same kind that stood is withdrawn for it.
+
+    Authority takes a contact who holds the decider role. Mends a broken gate when that is enough.
+    """
+    evidence = in_words(evidence, "evidence", at_most=10_000)
+    confirmed_at = confirmed_at or at
+    row = _touch([opportunity.pk])[0]
+    older = Confirmation.objects.standing().filter(opportunity=row, kind=kind)
+    _refuse_giver(row, kind, contact)
+    _refuse_moment(confirmed_at, older.first(), at)
+    older.update(withdrawn_at=at, withdrawn_by=by, withdrawn_because=_("confirmed anew"))
+    given = Confirmation.objects.create(
+        opportunity=opportunity, kind=kind, contact=contact, evidence=evidence, confirmed_at=confirmed_at, recorded_at=at, recorded_by=by
+    )
+    _judge([row], at=at, by=by)
+    opportunity.refresh_from_db()
+    return given
+
+
+def _refuse_giver(row: Opportunity, kind: str, contact: Contact) -> None:
+    """Refuse a confirmation of nothing, of a closed deal, or by somebody who cannot give it."""
+    if kind not in ConfirmationKind.values:
+        raise _wrong("kind", _("Budget, authority, need and timing can be confirmed."))
+    if not row.is_open:
+        raise _wrong("opportunity", _("This deal is closed: reopen it first."))
+    if contact.account_id != row.account_id:
+        raise _wrong("contact", _("Only somebody at the account of the deal can confirm."))
+    if not Contact.objects.active().filter(pk=contact.pk).exists():
+        raise _wrong("contact", _("This person has left the account."))
+    if kind == ConfirmationKind.AUTHORITY and not dmu.holds(contact, DmuRole.DECIDER, opportunity=row):
+        raise _wrong("contact", _("Only a decider can confirm authority."))
+
+
+def _refuse_moment(confirmed_at: datetime, older: Confirmation | None, at: datetime) -> None:
+    if confirmed_at > at:
+        raise _wrong("confirmed_at", _("The moment lies in the future."))
+    if older and confirmed_at < older.confirmed_at:
+        raise _wrong("confirmed_at", _("A later confirmation stands already."))
+
+
+def _wrong(field: str, reason: str) -> errors.Invalid:
+    return errors.Invalid(reason, detail={field: reason})
+
+
+@transaction.atomic
+def withdraw(confirmation: Confirmation, *, because: str, at: datetime, by: User | None = None) -> Confirmation:
+    """Withdraw a confirmation, with the reason; breaks the gate of a deal that no longer holds without it.
+
+    Raises Conflict when it was withdrawn already.
+    """
+    because = in_words(because, "because")
+    rows = _touch([confirmation.opportunity_id])
+    standing = Confirmation.objects.standing().filter(pk=confirmation.pk)
+    if not standing.update(withdrawn_at=at, withdrawn_by=by, withdrawn_because=because):
+        raise errors.Conflict(_("This confirmation was withdrawn already."))
+    _judge(rows, at=at, by=by)
+    confirmation.refresh_from_db()
+    return confirmation
+
+
+@transaction.atomic
+def withdraw_because_left(departure: Departure, *, at: datetime) -> int:
+    """Withdraw, in the system's name, what a contact who left had confirmed; give the number of confirmations."""
+    theirs = Confirmation.objects.standing().filter(contact=departure.contact_id)
+    rows = _touch(theirs.values_list("opportunity", flat=True))
+    count = theirs.update(withdrawn_at=at, withdrawn_by=None, withdrawn_because=_("left the company"), departure=departure)
+    _judge(rows, at=at)
+    return count
+
+
+@transaction.atomic
+def restore_after(departure: Departure, *, at: datetime) -> int:
+    """Let stand again what a departure withdrew, but for kinds confirmed anew since; give the number of confirmations."""
+    withdrawn = Confirmation.objects.filter(departure=departure)
+    rows = _touch(withdrawn.values_list("opportunity", flat=True))
+    same_kind = Confirmation.objects.standing().filter(opportunity=OuterRef("opportunity"), kind=OuterRef("kind"))
+    count = withdrawn.exclude(Exists(same_kind)).update(withdrawn_at=None, withdrawn_because="", departure=None)
+    _judge(rows, at=at)
+    return count
+
+
+def _touch(opportunity_ids: Collection[int]) -> list[Opportunity]:
+    """Raise the revision of deals, so that whoever judged their confirmations before loses; give the rows as they are now.
+
+    Comes first: on PostgreSQL it also makes everybody else who touches these deals wait until the end of the transaction.
+    """
+    touched = Opportunity.objects.filter(pk__in=list(opportunity_ids))
+    touched.update(revision=F("revision") + 1)
+    return list(touched.select_related("account", "owner"))
+
+
+def _judge(rows: Collection[Opportunity], *, at: datetime, by: User | None = None) -> None:
+    """Break or mend the gates of deals by the confirmations that stand now; imported history has no gate to break."""
+    kinds: dict[int, dict[str, bool]] = defaultdict(dict)
+    for deal_id, kind, withdrawn_at in Confirmation.objects.filter(opportunity__in=rows).values_list("opportunity", "kind", "withdrawn_at"):
+        kinds[deal_id][kind] = kinds[deal_id].get(kind, False) or withdrawn_at is None
+    for row in rows:
+        stands = [kind for kind, is_standing in kinds[row.pk].items() if is_standing]
+        if row.is_imported_history or bant.stands(row.stage, stands):
+            _mend(row, at=at, by=by)
+        else:
+            _break(row, [kind for kind in bant.ASKED[row.stage] if kinds[row.pk].get(kind) is False], at=at)
+
+
+def _mend(row: Opportunity, *, at: datetime, by: User | None) -> None:
+    if row.gate_broken_at is None:
+        return
+    row.gate_broken_at = None
+    row.save(update_fields=["gate_broken_at", "updated_at"])
+    follow_ups.close_about(FollowUp.Reason.GATE_BROKEN, f"opportunity:{row.pk}", at=at, by=by, result=_("confirmed anew"))
+
+
+def _break(row: Opportunity, withdrawn: list[str], *, at: datetime) -> None:
+    """Mark a deal whose gate no longer holds, and have its owner confirm anew what was withdrawn."""
+    if row.gate_broken_at is None:
+        row.gate_broken_at = at
+        row.save(update_fields=["gate_broken_at", "updated_at"])
+    follow_up = follow_ups.open(
+        reason=FollowUp.Reason.GATE_BROKEN,
+        owner=row.owner,
+        due_on=follow_ups.due_after(at, policy.FOLLOW_UPS.gate_broken_days),
+        at=at,
+        account=row.account,
+        opportunity=row,
+        about=f"opportunity:{row.pk}",
+        facts={"roles": withdrawn},
+    )
+    if follow_up.facts != {"roles": withdrawn}:
+        follow_up.facts = {"roles": withdrawn}
+        follow_up.save(update_fields=["facts"])
