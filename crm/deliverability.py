@@ -1,0 +1,188 @@
+"""Deliverability: what we mailed, the reports that come back, and the addresses that get no mail."""
+
+import hashlib
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext_lazy as _
+
+from crm import activity_kinds, errors, events, policy
+from crm.models import Activity, Contact, Delivery, DeliveryReport, Suppression
+from crm.models.deliverability import LASTING_OUTCOMES, Outcome
+
+# Reports that say nothing final about the mail.
+_PASSING = (Outcome.TEMPORARY, Outcome.NOT_A_BOUNCE)
+_ID_LENGTH, _ADDRESS_LENGTH = 250, 254
+
+
+def record_sent(
+    *, contact: Contact, at: datetime, message_id: str = "", provider_id: str = "", return_token: str = "", subject: str = ""
+) -> Delivery:
+    """Record a mail that went to a contact's present address; the same Message-ID or token gives the first row back."""
+    if not contact.email:
+        raise errors.Invalid(_("This contact has no address."), detail={"contact": _("This contact has no address.")})
+    message_id = f"<{_bare(message_id)}>" if _bare(message_id) else ""
+    to = {"account_id": contact.account_id, "contact": contact, "address": contact.email}
+    facts = to | {"message_id": message_id, "provider_id": _id(provider_id), "return_token": return_token}
+    facts |= {"subject": _text(subject, 200), "sent_at": at}
+    same = {"return_token": return_token} if return_token else {"message_id": message_id, "address": contact.email}
+    if not (return_token or message_id):
+        return Delivery.objects.create(**facts)
+    return Delivery.objects.get_or_create(**same, defaults=facts)[0]
+
+
+def record_delivered(delivery: Delivery, *, at: datetime) -> Delivery:
+    """Stamp a mail as arrived, the first time; a failure that was reported before stays on record."""
+    Delivery.objects.filter(pk=delivery.pk, delivered_at=None).update(delivered_at=at)
+    delivery.refresh_from_db()
+    return delivery
+
+
+@transaction.atomic
+def record_report(
+    *,
+    source: str,
+    external_id: str,
+    recipient: str,
+    outcome: str,
+    evidence: str,
+    at: datetime,
+    message_id: str = "",
+    provider_id: str = "",
+    return_token: str = "",
+) -> DeliveryReport:
+    """Store what a source says of one recipient, once per source, id and recipient; a repetition gives the first row back.
+
+    It counts only for a mail that we sent, named by token, Message-ID or provider's id, and only for the recipient
+    we sent it to (a token alone may do without). Any other report stays unverified: no effect, no event.
+    """
+    if outcome not in Outcome.values:
+        raise errors.Invalid(_("No such outcome."), detail={"outcome": _("No such outcome.")})
+    recipient = _text(recipient.strip().lower(), _ADDRESS_LENGTH)
+    delivery = _sent_by_us(recipient, message_id=message_id, provider_id=provider_id, return_token=return_token)
+    report, is_new = DeliveryReport.objects.get_or_create(
+        source=source,
+        external_id=_id(external_id),
+        recipient=recipient,
+        defaults={
+            "outcome": outcome,
+            "evidence": _text(evidence, policy.MAIL.evidence_characters),
+            "reported_at": at,
+            "delivery": delivery,
+        },
+    )
+    if is_new and delivery:
+        _apply(report, delivery, at=at)
+    return report
+
+
+def _sent_by_us(recipient: str, *, message_id: str, provider_id: str, return_token: str) -> Delivery | None:
+    """Find the mail that a report speaks of; the most telling name first, the newest mail of one name."""
+    theirs = Q(address__iexact=recipient)
+    bare = _bare(message_id)
+    names = [
+        (return_token, Q(return_token=return_token) & (theirs if recipient else Q())),
+        (bare and recipient, Q(message_id__in=(bare, f"<{bare}>")) & theirs),
+        (provider_id and recipient, Q(provider_id=_id(provider_id)) & theirs),
+    ]
+    for is_given, name in names:
+        if is_given and (found := Delivery.objects.filter(name).first()):
+            return found
+    return None
+
+
+def _apply(report: DeliveryReport, delivery: Delivery, *, at: datetime) -> None:
+    """Stamp the failed mail; a lasting outcome is never overwritten, and is told."""
+    if report.outcome in _PASSING:
+        return
+    open_to_change = Delivery.objects.filter(pk=delivery.pk).exclude(outcome__in=LASTING_OUTCOMES)
+    open_to_change.update(failed_at=Coalesce("failed_at", at), outcome=report.outcome)
+    if report.outcome in LASTING_OUTCOMES:
+        events.tell(events.delivery_failed, delivery_report_id=report.pk)
+
+
+def worked_before(contact: Contact, *, before: datetime) -> bool:
+    """Say whether mail demonstrably reached this person's address before a moment.
+
+    Proof is a delivery to the present address that did not come back after all, or an open, click, reply or meeting of
+    the person; not what a machine did, because scanners open mail for mailboxes that never were.
+    """
+    arrived = Delivery.objects.proven().filter(contact=contact, address__iexact=contact.email, delivered_at__lt=before)
+    if arrived.exclude(outcome__in=LASTING_OUTCOMES).exists():
+        return True
+    proof = Activity.objects.filter(contact=contact, kind__in=activity_kinds.PROOF_OF_ADDRESS, machine_reason="")
+    return proof.filter(occurred_at__lt=before).exists()
+
+
+@transaction.atomic
+def suppress(address: str, *, reason: str, at: datetime, note: str = "") -> Suppression:
+    """Let an address get no mail, for a reason; while it holds for that reason, the first row is given back."""
+    address = address.strip().lower()
+    if not domain_of(address) or len(address) > _ADDRESS_LENGTH:
+        raise errors.Invalid(_("This is no address."), detail={"address": _("This is no address.")})
+    if reason not in Suppression.Reason.values:
+        raise errors.Invalid(_("No such reason."), detail={"reason": _("No such reason.")})
+    facts = {"since": at, "note": _text(note, 200)}
+    suppression, is_new = Suppression.objects.get_or_create(address=address, reason=reason, released_at=None, defaults=facts)
+    if is_new:
+        _tell_accounts_of(address)
+    return suppression
+
+
+@transaction.atomic
+def release(suppression: Suppression, *, at: datetime) -> Suppression:
+    """Let an address get mail again, as far as this reason goes; released already, it keeps its moment."""
+    if Suppression.objects.current().filter(pk=suppression.pk).update(released_at=at):
+        _tell_accounts_of(suppression.address)
+    suppression.refresh_from_db()
+    return suppression
+
+
+def _tell_accounts_of(address: str) -> None:
+    accounts = _having(address).values_list("account", flat=True).distinct()
+    if ids := sorted(accounts):
+        events.tell(events.dmu_changed, account_ids=ids)
+
+
+def _having(address: str) -> QuerySet[Contact]:
+    return Contact.objects.filter(email__iexact=address).order_by()
+
+
+def may_mail(contact: Contact) -> bool:
+    """Say whether mail may go to a contact at this moment: active, not opted out, with a good address that is not suppressed."""
+    return Contact.objects.mailable().filter(pk=contact.pk).exists()
+
+
+def domain_of(address: str) -> str:
+    """Give the domain of an address in lower case; empty if it has none."""
+    _local, has_at, domain = address.strip().rpartition("@")
+    return domain.lower().strip(".") if has_at else ""
+
+
+def is_role_address(address: str) -> bool:
+    """Say whether a mailbox belongs to a function (info@, sales+nl@), so that its failure says nothing of a person."""
+    local = address.strip().lower().rpartition("@")[0]
+    return local.partition("+")[0] in policy.MAIL.role_names
+
+
+def is_free_mail(address: str) -> bool:
+    """Say whether the domain gives mailboxes to anybody, so that it names no company."""
+    return domain_of(address) in policy.MAIL.free_domains
+
+
+def _bare(message_id: str) -> str:
+    """Give a Message-ID without the angle brackets that some sources leave out."""
+    return _id(message_id.strip().strip("<>"))
+
+
+def _id(text: str) -> str:
+    """Fit an id from outside into its column; a longer one by its digest, so that two never become one."""
+    text = _text(text.strip(), 10_000)
+    return text if len(text) <= _ID_LENGTH - 2 else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _text(text: str, length: int) -> str:
+    """Cut a text from outside to what a column takes; PostgreSQL refuses NUL, and no database stores half a character."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()[:length]
