@@ -102,6 +102,7 @@ def advance(
     Raises BantGateClosed with what is missing, Invalid for a step that does not exist,
     Conflict when the deal changed since the caller read it. Nothing changes then.
     """
+    reason = in_words(reason, "reason") if reason.strip() else ""
     row = _claim(opportunity)
     if NEXT_STAGE.get(row.stage) != to:
         _refuse_step(row, to)
@@ -221,7 +222,7 @@ def _move(
     for name, value in changes.items():
         setattr(row, name, value)
     row.save(update_fields=[*changes, "updated_at"])
-    StageMove.objects.create(opportunity=row, from_stage=left, to_stage=to, moved_at=at, moved_by=by, reason=reason[:300])
+    StageMove.objects.create(opportunity=row, from_stage=left, to_stage=to, moved_at=at, moved_by=by, reason=reason)
     events.tell(events.stage_moved, opportunity_id=row.pk, from_stage=left, to_stage=to)
     opportunity.refresh_from_db()
     return opportunity

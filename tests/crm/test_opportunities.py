@@ -202,6 +202,17 @@ def test_what_a_deal_once_entered_with_stays_when_it_moves_on(at):
     assert (deal.entry_budget, deal.entry_need) == (given["budget"], given["need"])
 
 
+def test_a_reason_too_long_to_keep_is_refused_and_not_cut(at):
+    deal = OpportunityFactory(stage="mql")
+    before = snapshot(deal)
+
+    with pytest.raises(errors.Invalid):
+        opportunities.advance(deal, to="sql", at=at, reason="x" * 301)
+
+    assert snapshot(deal) == before
+    assert opportunities.advance(deal, to="sql", at=at, reason="x" * 300).moves.get().reason == "x" * 300
+
+
 # --- losing and reopening
 
 
