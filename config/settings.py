@@ -209,6 +209,22 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
+    "ENUM_SUFFIX": "",
+    "ENUM_NAME_OVERRIDES": {
+        "ActivityKind": "crm.activity_kinds.choices",
+        "ConfirmationKind": "crm.models.ConfirmationKind",
+        "JobChangeKind": "abm.models.job_changes.JobChangeSignal.Kind",
+        "MissingReason": "crm.api.opportunities.MISSING_REASONS",
+        "AccountStatus": "crm.models.accounts.Account.Status",
+        "DmuRole": "crm.models.DmuRole",
+        "EndReason": "crm.models.dmu.DmuMembership.EndReason",
+        "FollowUpReason": "crm.models.follow_ups.FollowUp.Reason",
+        "JobChangeStatus": "abm.models.job_changes.JobChangeSignal.Status",
+        "RecordingStatus": "crm.api.activities.STATUSES",
+        "Stage": "crm.models.Stage",
+        "StartingStage": "crm.api.opportunities.STARTING_STAGES",
+        "TargetListStatus": "abm.models.targets.TargetList.Status",
+    },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "crm.api.schema.complete"],
 }
 

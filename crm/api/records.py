@@ -1,0 +1,112 @@
+"""What every resource of the API is built from: forms that read a body, and views on records."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db.models import Model, Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import exceptions, mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from crm.models import Team, User
+from crm.models.users import Sight, sight
+
+
+def within_reach(queryset: Any, user: User) -> Any:
+    """Keep what a caller may name in a body: records it may see, colleagues, the own team."""
+    if hasattr(queryset, "visible_to"):
+        return queryset.visible_to(user)
+    if queryset.model is User:
+        queryset = queryset.filter(is_active=True)
+        return queryset if sight(user) is Sight.ALL else queryset.filter(Q(pk=user.pk) | Q(team=user.team_id, team__isnull=False))
+    if queryset.model is Team and sight(user) is not Sight.ALL:
+        return queryset.filter(pk=user.team_id)
+    return queryset
+
+
+class RecordField(serializers.PrimaryKeyRelatedField):
+    """Name a record by id; one beyond the caller's reach is refused exactly as one that does not exist."""
+
+    default_error_messages = {"does_not_exist": "{pk_value} not found."}
+
+    def get_queryset(self):
+        return within_reach(super().get_queryset(), self.context["request"].user)
+
+
+class Form(serializers.Serializer):
+    """Read what a caller gives; a name that the form does not have is refused, so that no typing error passes as done."""
+
+    def to_internal_value(self, data):
+        writable = {name for name, field in self.fields.items() if not field.read_only}
+        if isinstance(data, Mapping) and (unknown := data.keys() - writable):
+            raise exceptions.ValidationError({name: [_("This cannot be set here.")] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class Facts(Form, serializers.ModelSerializer):
+    """Read what a caller gives for a record; what is unique is the business of the rule, which knows who may see it."""
+
+    serializer_related_field = RecordField
+
+    def get_uniqueness_extra_kwargs(self, field_names, declared_fields, extra_kwargs):
+        return extra_kwargs, {}
+
+    def get_validators(self) -> list[Any]:
+        return []
+
+
+class RecordViewSet(viewsets.GenericViewSet):
+    """A resource: the records of one model that the caller may see."""
+
+    lookup_value_regex = "[0-9]+"
+    orderings: ClassVar[Mapping[str, tuple[str, ...]]] = {"-id": ("-id",)}
+    # action -> verb, where it is not the usual one
+    verbs: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def at(self) -> datetime:
+        """Read the clock: this is where a moment enters the rules."""
+        return timezone.now()
+
+    def get_queryset(self):
+        records: Any = super().get_queryset()
+        return records.visible_to(self.request.user)
+
+    def given(self, form: type[serializers.BaseSerializer], **kwargs: Any) -> dict[str, Any]:
+        """Read the body as the form says; raise what is wrong, field by field."""
+        reading = form(data=self.request.data, context=self.get_serializer_context(), **kwargs)
+        reading.is_valid(raise_exception=True)
+        return dict(reading.validated_data)
+
+    def answer(self, record: Model, *, status: int = 200) -> Response:
+        """Answer with a record as it is now, also when the caller just gave it out of sight."""
+        now = super().get_queryset().get(pk=record.pk)
+        return Response(self.get_serializer(now).data, status=status)
+
+
+# What lies under a record is given whole, neither paged nor filtered.
+_WHOLE: dict[str, Any] = {"pagination_class": None, "filter_backends": []}
+
+
+def deed(form: type[serializers.BaseSerializer] | None, answer: object, *, status: int = 200, on_list: bool = False):
+    """Make a method a POST under a record (or under the list), named as the method: `hand_over` gives /hand-over."""
+    described = extend_schema(request=form, responses={status: answer})
+    return lambda method: described(action(detail=not on_list, methods=["post"], url_path=_address(method), **_WHOLE)(method))
+
+
+def reading(answer: object, *, parameters: Sequence[OpenApiParameter] = ()):
+    """Make a method a GET under a record: something short that belongs to it, in one piece."""
+    described = extend_schema(responses=answer, parameters=[*parameters])
+    return lambda method: described(action(detail=True, methods=["get"], url_path=_address(method), **_WHOLE)(method))
+
+
+def _address(method: Callable[..., Response]) -> str:
+    return method.__name__.replace("_", "-")
+
+
+class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, RecordViewSet):
+    """A resource with a list and a detail."""

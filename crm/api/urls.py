@@ -1,0 +1,22 @@
+"""The resources of crm; abm adds its own and makes the addresses of all."""
+
+from rest_framework.viewsets import GenericViewSet
+
+from crm.api.accounts import AccountViewSet
+from crm.api.activities import ActivityViewSet
+from crm.api.contacts import ContactViewSet, PersonViewSet
+from crm.api.dmu import MembershipViewSet
+from crm.api.follow_ups import FollowUpViewSet
+from crm.api.opportunities import OpportunityViewSet
+from crm.api.pilots import PilotViewSet
+
+RESOURCES: dict[str, type[GenericViewSet]] = {
+    "accounts": AccountViewSet,
+    "contacts": ContactViewSet,
+    "persons": PersonViewSet,
+    "memberships": MembershipViewSet,
+    "opportunities": OpportunityViewSet,
+    "pilots": PilotViewSet,
+    "activities": ActivityViewSet,
+    "follow-ups": FollowUpViewSet,
+}
