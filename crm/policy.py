@@ -16,6 +16,11 @@ class Bant:
     needed_of_three: int = 2
     stale_after_days: int = 180
 
+    def __post_init__(self) -> None:
+        """Refuse a gate that is laxer than the one the database keeps."""
+        if not 2 <= self.needed_of_three <= 3:
+            raise ValueError(f"BANT.needed_of_three must be 2 or 3, not {self.needed_of_three}: the database keeps 2.")
+
 
 @dataclass(frozen=True)
 class RequiredDmu:
