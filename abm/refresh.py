@@ -1,0 +1,121 @@
+"""From facts to meaning: fit, score, momentum, coverage and alerts of accounts; the single path, for one or for many."""
+
+from collections.abc import Collection, Mapping
+from datetime import date, datetime, timedelta
+
+from django.db import transaction
+
+from abm import engagement, icp, policy, sales_alerts
+from abm.models import AccountStanding
+from crm import dmu
+from crm import policy as crm_policy
+from crm.models import Account, ActivityChange
+
+
+def account(account_id: int, *, at: datetime) -> int:
+    """Refresh one account; give 0 if it does not exist."""
+    return accounts([account_id], at=at)
+
+
+def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = None) -> int:
+    """Refresh accounts as of the day of `at`, in a fixed number of queries; return how many there were.
+
+    With an earlier `day`, only that day's scores are written again: fit, coverage and standing are of now.
+    """
+    today = crm_policy.day_of(at)
+    with transaction.atomic():
+        found = {row.pk: row for row in Account.objects.filter(pk__in=account_ids).select_related("owner").order_by("pk")}
+        if day is not None and day < today:
+            engagement.store(engagement.of_accounts(found, as_of=day), day=day, at=at)
+        else:
+            _bring_up_to_date(found, today=today, at=at)
+    return len(found)
+
+
+def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
+    before = _claim(found, today=today, at=at)
+    week_ago = today - timedelta(days=policy.ALERTS.compared_with_days_ago)
+    scored = engagement.of_days(found, days=[week_ago, today])
+    engagement.store(scored[today], day=today, at=at)
+    standings = _standings(found, scored[today], then=scored[week_ago], today=today, at=at)
+    sales_alerts.warming_up(found, standings, before=before, at=at)
+
+
+def _claim(account_ids: Collection[int], *, today: date, at: datetime) -> dict[int, AccountStanding]:
+    """Lock the standings of accounts, in one order for everybody, making those that lack; give them as they were.
+
+    Facts are read after this. Otherwise a refresh that began before an activity was recorded could end after the
+    refresh that counted it, and put the older score back. (SQLite has one writer at a time and needs no lock.)
+    """
+    lock = AccountStanding.objects.select_for_update().order_by("account")
+    before = {row.account_id: row for row in lock.filter(account__in=account_ids)}
+    if new := [pk for pk in account_ids if pk not in before]:
+        empty = {"as_of": today, "fit": 0, "score": 0, "momentum": 0, "coverage_percent": 0, "refreshed_at": at}
+        AccountStanding.objects.bulk_create([AccountStanding(account_id=pk, **empty) for pk in new], ignore_conflicts=True)
+        # Somebody may have made one of them a moment earlier; lock that, too.
+        list(lock.filter(account__in=new).values_list("pk"))
+    return before
+
+
+def _standings(
+    found: Mapping[int, Account],
+    now: Mapping[int, engagement.Scored],
+    *,
+    then: Mapping[int, engagement.Scored],
+    today: date,
+    at: datetime,
+) -> list[AccountStanding]:
+    """Write the standing of each account, from its score now and then, its fit and its coverage."""
+    fits, coverage = icp.of_accounts(found), dmu.coverage(found.values(), at=at)
+    icp.store(fits, at=at)
+    standings = [
+        AccountStanding(
+            account_id=pk,
+            as_of=today,
+            fit=fits[pk].points,
+            score=now[pk].score_1,
+            momentum=now[pk].score_1 - then[pk].score_1,
+            coverage_percent=coverage[pk].percent,
+            coverage_states=coverage[pk].states,
+            is_single_threaded=coverage[pk].is_single_threaded,
+            refreshed_at=at,
+        )
+        for pk in found
+        if pk in now and pk in fits
+    ]
+    AccountStanding.objects.bulk_create(
+        standings,
+        update_conflicts=True,
+        unique_fields=["account"],
+        update_fields=[
+            "as_of", "fit", "score", "momentum", "coverage_percent", "coverage_states", "is_single_threaded", "refreshed_at",
+        ],
+    )  # fmt: skip
+    return standings
+
+
+def changed(*, at: datetime, limit: int = 1000) -> int:
+    """Refresh every account whose activities changed, up to `limit` per transaction; return how many there were.
+
+    The changes of writers who have not committed stay for the next call, and those that another call works on are
+    left to it: two calls at once share the work, and meet only over an account that changed again meanwhile.
+    """
+    total, last = 0, 0
+    while waiting := _waiting(after=last, limit=limit):
+        total, last = total + _refresh_waiting(waiting, at=at), waiting[-1]
+    return total
+
+
+def _waiting(*, after: int, limit: int) -> list[int]:
+    rows = ActivityChange.objects.filter(account_id__gt=after).order_by("account_id")
+    return list(rows.values_list("account_id", flat=True).distinct()[:limit])
+
+
+@transaction.atomic
+def _refresh_waiting(account_ids: Collection[int], *, at: datetime) -> int:
+    """Claim the changes of accounts that nobody else works on, and refresh those accounts, or neither."""
+    free = ActivityChange.objects.select_for_update(skip_locked=True)
+    claimed = sorted(set(free.filter(account_id__in=account_ids).values_list("account_id", flat=True)))
+    # Looked up again, and not by id: what came in between is read below and may go, too.
+    ActivityChange.objects.filter(pk__in=free.filter(account_id__in=claimed).values("pk")).delete()
+    return accounts(claimed, at=at)

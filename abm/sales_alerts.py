@@ -1,0 +1,45 @@
+"""When a rep must hear of it now: alerts open follow-ups and never send mail themselves."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from abm import policy
+from abm.models import AccountStanding
+from crm import follow_ups
+from crm.models import Account, FollowUp
+
+# Days a rep gets to call an account that warms up. Source: judgement.
+WARMING_UP_DUE_DAYS = 2
+
+
+def is_warm(score: Decimal, momentum: Decimal) -> bool:
+    """Say whether an account is active, and much more so than it was."""
+    return score >= Decimal(str(policy.ALERTS.warming_up_from_score)) and momentum >= Decimal(str(policy.ALERTS.warming_up_points))
+
+
+def warming_up(
+    accounts: Mapping[int, Account], standings: Iterable[AccountStanding], *, before: Mapping[int, AccountStanding], at: datetime
+) -> int:
+    """Open a follow-up for each account that became warm just now; return how many.
+
+    `before` holds the standings as they were: an account that was warm already is not told again,
+    also when the rep has dealt with it and the score stays high.
+    """
+    cold_before = [new for new in standings if (old := before.get(new.account_id)) is None or not is_warm(old.score, old.momentum)]
+    crossed = [new for new in cold_before if is_warm(new.score, new.momentum)]
+    for standing in crossed:
+        _open(accounts[standing.account_id], standing, at=at)
+    return len(crossed)
+
+
+def _open(account: Account, standing: AccountStanding, *, at: datetime) -> FollowUp:
+    return follow_ups.open(
+        reason=FollowUp.Reason.WARMING_UP,
+        owner=account.owner,
+        due_on=follow_ups.due_after(at, WARMING_UP_DUE_DAYS),
+        at=at,
+        account=account,
+        about=f"account:{account.pk}",
+        facts={"score": str(standing.score), "before": str(standing.score - standing.momentum)},
+    )
