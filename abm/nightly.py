@@ -1,0 +1,133 @@
+"""The nightly run: its steps in chunks, each one transaction, so that a kill, a restart or a second run costs nothing."""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils.translation import gettext_lazy as _
+
+from abm import engagement, policy, refresh
+from abm.models import NightlyChunk, NightlyRun
+from crm import pilots, privacy
+from crm import policy as crm_policy
+from crm.errors import Invalid
+from crm.models import Account
+
+# The local time from which a day's run is due; config/celery.py starts it then.
+DUE_FROM = time(2, 30)
+ERROR_CHARACTERS = 500
+
+logger = logging.getLogger(__name__)
+Clock = Callable[[], datetime]
+
+
+def run(day: date, *, clock: Clock, told: Callable[[NightlyChunk], None] | None = None) -> NightlyRun:
+    """Do what is left of a day's run; `told` hears of each chunk that was tried. Refuse a day that has not come.
+
+    Start it again after a crash, or twice at once: each chunk is done once. A chunk that fails is recorded, the
+    others go on, and the next start tries it again. `clock` gives the time of each chunk.
+    """
+    if day > crm_policy.day_of(clock()):
+        raise Invalid(_("A day that has not come cannot be scored."))
+    planned = _plan(day, at=clock())
+    number = -1
+    while chunk := _work_on_next(planned, after=number, clock=clock):
+        number = chunk.number
+        if told:
+            told(chunk)
+    unfinished = NightlyRun.objects.filter(pk=planned.pk, finished_at=None)
+    left = NightlyChunk.objects.left().filter(run=OuterRef("pk"))
+    unfinished.exclude(Exists(left)).update(finished_at=clock())
+    planned.refresh_from_db()
+    return planned
+
+
+def is_due(*, at: datetime) -> bool:
+    """Say whether today's run should have finished: its hour has come, and it has not."""
+    if at.astimezone(crm_policy.ZONE).time() < DUE_FROM:
+        return False
+    return not NightlyRun.objects.filter(day=crm_policy.day_of(at), finished_at__isnull=False).exists()
+
+
+@transaction.atomic
+def _plan(day: date, *, at: datetime) -> NightlyRun:
+    """Make the day's run with its chunks; who comes second gets the first one's."""
+    planned, is_new = NightlyRun.objects.get_or_create(day=day, defaults={"started_at": at})
+    if is_new:
+        chunks = [NightlyChunk(step="accounts", first_account=first, last_account=last) for first, last in _ranges()]
+        chunks += [NightlyChunk(step=step) for step in STEPS if step != "accounts"]
+        for number, chunk in enumerate(chunks):
+            chunk.run, chunk.number = planned, number
+        NightlyChunk.objects.bulk_create(chunks)
+    return planned
+
+
+def _ranges() -> Iterator[tuple[int, int | None]]:
+    """Cut the accounts into ranges of ids, both ends included; the last one is open, for accounts made meanwhile."""
+    first, size = 1, policy.NIGHTLY.accounts_per_chunk
+    ids = Account.objects.order_by("pk").values_list("pk", flat=True)
+    for position, pk in enumerate(ids.iterator(chunk_size=10_000)):
+        if position and position % size == 0:
+            yield first, pk - 1
+            first = pk
+    yield first, None
+
+
+def _work_on_next(planned: NightlyRun, *, after: int, clock: Clock) -> NightlyChunk | None:
+    """Do the next chunk that nobody works on, and mark it done, in one transaction; None when there is none."""
+    begun_at = clock()
+    with transaction.atomic():
+        free = NightlyChunk.objects.left().select_for_update(skip_locked=True)
+        chunk = free.filter(run=planned, number__gt=after).order_by("number").first()
+        if chunk is None:
+            return None
+        try:
+            with transaction.atomic():
+                items = STEPS[chunk.step](chunk, planned.day, begun_at)
+        # Whatever one chunk runs into, the others go on.
+        except Exception as error:
+            logger.exception("Chunk %s of the nightly run failed", chunk)
+            _record_failure(chunk, error)
+        else:
+            ended_at = clock()
+            outcome = {"items": items, "done_at": ended_at, "seconds": (ended_at - begun_at).total_seconds(), "error": ""}
+            NightlyChunk.objects.left().filter(pk=chunk.pk).update(times_done=F("times_done") + 1, **outcome)
+    chunk.refresh_from_db()
+    return chunk
+
+
+def _record_failure(chunk: NightlyChunk, error: Exception) -> None:
+    sentence = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+    NightlyChunk.objects.filter(pk=chunk.pk).update(failures=F("failures") + 1, error=sentence)
+
+
+# The steps in their order: each gets its chunk, the day, and the time, and returns the number of items.
+
+
+def _refresh_accounts(chunk: NightlyChunk, day: date, at: datetime) -> int:
+    accounts = Account.objects.filter(pk__gte=chunk.first_account or 1).order_by("pk")
+    if chunk.last_account is not None:
+        accounts = accounts.filter(pk__lte=chunk.last_account)
+    return refresh.accounts(list(accounts.values_list("pk", flat=True)), at=at, day=day)
+
+
+def _chase_pilots(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    return pilots.chase_overdue(at=at)
+
+
+def _retain(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    return privacy.retain(at=at)
+
+
+def _thin_history(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    return engagement.thin(before=crm_policy.day_of(at) - timedelta(days=policy.NIGHTLY.daily_history_days))
+
+
+STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
+    "accounts": _refresh_accounts,
+    "pilots": _chase_pilots,
+    "retention": _retain,
+    "history": _thin_history,
+}

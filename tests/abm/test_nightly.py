@@ -1,0 +1,359 @@
+"""The nightly run: planned once, each chunk done once, whatever fails, is killed, or is started twice."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.utils import timezone
+
+from abm import nightly, policy, refresh
+from abm.models import AccountFit, AccountStanding, EngagementScore, NightlyChunk, NightlyRun
+from crm import pilots
+from crm.errors import Invalid
+from crm.models import Account, FollowUp
+from crm.policy import day_of
+from tests.factories.abm import EngagementScoreFactory, ProfileFactory
+from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory
+
+DAY = date(2026, 3, 10)
+
+
+class Clock:
+    """A clock that goes on by a second each time it is read."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def __call__(self):
+        self.at += timedelta(seconds=1)
+        return self.at
+
+
+@pytest.fixture
+def clock(at):
+    return Clock(at)
+
+
+@pytest.fixture
+def five_per_chunk(monkeypatch):
+    monkeypatch.setattr(policy, "NIGHTLY", policy.Nightly(accounts_per_chunk=5))
+
+
+def active_account(number, on):
+    """An account with a decider who did something lately, more than the last account's did."""
+    contact = ContactFactory(account__employees=[5, 100, 400][number % 3])
+    MembershipFactory(contact=contact, role="decider", is_assumed=bool(number % 2))
+    for kind, days_ago in (("meeting", number % 40), ("page_view", number % 7), ("email_click", 8)):
+        ActivityFactory(account=contact.account, contact=contact, kind=kind, day=on - timedelta(days=days_ago))
+    return contact.account
+
+
+def results():
+    """Everything that a run writes about accounts, without the moment it was written."""
+    score = ("account", "day", "weighted_points", "breadth", "x", "score", "active_roles", "parameters")
+    standing = ("account", "as_of", "fit", "score", "momentum", "coverage_percent", "coverage_states", "is_single_threaded")
+    return (
+        list(EngagementScore.objects.order_by("account", "day").values_list(*score)),
+        list(AccountStanding.objects.order_by("account").values_list(*standing)),
+        list(AccountFit.objects.order_by("account").values_list("account", "points", "reasons")),
+        list(FollowUp.objects.order_by("subject_key").values_list("reason", "subject_key", "facts", "closed_at")),
+    )
+
+
+def forget_results():
+    for model in (NightlyRun, EngagementScore, AccountStanding, AccountFit, FollowUp):
+        model.objects.all().delete()
+
+
+@pytest.mark.django_db
+def test_a_run_refreshes_every_account_in_chunks_and_then_does_the_other_steps(clock, five_per_chunk):
+    ids = sorted(account.pk for account in AccountFactory.create_batch(12))
+
+    run = nightly.run(DAY, clock=clock)
+
+    chunks = list(run.chunks.values_list("number", "step", "first_account", "last_account", "items", "times_done", "error"))
+    assert chunks == [
+        (0, "accounts", 1, ids[5] - 1, 5, 1, ""),
+        (1, "accounts", ids[5], ids[10] - 1, 5, 1, ""),
+        (2, "accounts", ids[10], None, 2, 1, ""),
+        (3, "pilots", None, None, 0, 1, ""),
+        (4, "retention", None, None, 0, 1, ""),
+        (5, "history", None, None, 0, 1, ""),
+    ]
+    assert AccountStanding.objects.filter(as_of=DAY).count() == 12
+    assert (run.day, run.finished_at) == (DAY, clock.at)
+    assert run.chunks.get(number=0).seconds == 1.0
+
+
+@pytest.mark.django_db
+def test_a_run_without_accounts_has_one_open_chunk_for_those_still_to_come(clock):
+    run = nightly.run(DAY, clock=clock)
+
+    assert list(run.chunks.filter(step="accounts").values_list("first_account", "last_account", "items")) == [(1, None, 0)]
+
+
+@pytest.mark.django_db
+def test_an_account_made_after_the_planning_belongs_to_the_last_chunk(clock, five_per_chunk, monkeypatch):
+    AccountFactory.create_batch(6)
+    refreshed = []
+
+    def meanwhile(account_ids, **_facts):
+        if not refreshed:
+            AccountFactory(name="late")
+        refreshed.append(account_ids)
+        return len(account_ids)
+
+    monkeypatch.setattr(refresh, "accounts", meanwhile)
+
+    nightly.run(DAY, clock=clock)
+
+    assert [len(ids) for ids in refreshed] == [5, 2]
+    assert refreshed[1][-1] == Account.objects.get(name="late").pk
+
+
+@pytest.mark.django_db
+def test_a_second_run_of_the_day_does_nothing(clock, five_per_chunk):
+    active_account(1, DAY)
+    first = nightly.run(DAY, clock=clock)
+    before = list(NightlyChunk.objects.values())
+
+    second = nightly.run(DAY, clock=clock)
+
+    assert (second.pk, second.finished_at) == (first.pk, first.finished_at)
+    assert list(NightlyChunk.objects.values()) == before
+
+
+@pytest.mark.django_db
+def test_each_day_has_a_run_of_its_own(clock):
+    nightly.run(DAY, clock=clock)
+    nightly.run(date(2026, 3, 9), clock=clock)
+
+    assert list(NightlyRun.objects.values_list("day", flat=True)) == [DAY, date(2026, 3, 9)]
+
+
+@pytest.mark.django_db
+def test_a_day_that_has_not_come_is_refused(clock):
+    with pytest.raises(Invalid):
+        nightly.run(date(2026, 3, 11), clock=clock)
+
+    assert NightlyRun.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_a_day_that_has_passed_gets_its_scores_and_leaves_standings_alone(clock):
+    account = active_account(1, date(2026, 3, 2))
+    refresh.account(account.pk, at=clock())
+    standing = AccountStanding.objects.values().get()
+
+    nightly.run(date(2026, 3, 2), clock=clock)
+
+    assert AccountStanding.objects.values().get() == standing
+    assert list(EngagementScore.objects.values_list("day", flat=True)) == [DAY, date(2026, 3, 2)]
+
+
+@pytest.mark.django_db
+def test_a_failing_chunk_is_recorded_and_the_others_go_on(clock, five_per_chunk, monkeypatch):
+    accounts = [active_account(number, DAY) for number in range(12)]
+    real = refresh.accounts
+
+    def fail_halfway(account_ids, **facts):
+        done = real(account_ids, **facts)
+        if accounts[7].pk in account_ids:
+            raise DatabaseError("disk is full " + 600 * "x")
+        return done
+
+    with monkeypatch.context() as broken:
+        broken.setattr(refresh, "accounts", fail_halfway)
+        run = nightly.run(DAY, clock=clock)
+
+    failed = run.chunks.get(done_at=None)
+    assert (failed.number, failed.failures, failed.times_done, run.finished_at) == (1, 1, 0, None)
+    assert failed.error.startswith("DatabaseError: disk is full xxx")
+    assert len(failed.error) == 500
+    assert set(AccountStanding.objects.values_list("account", flat=True)) == {row.pk for row in accounts[:5] + accounts[10:]}
+    assert run.chunks.filter(times_done=1).count() == 5
+
+    run = nightly.run(DAY, clock=clock)
+
+    again = run.chunks.get(number=1)
+    assert (again.failures, again.times_done, again.items, again.error) == (1, 1, 5, "")
+    assert (run.finished_at, AccountStanding.objects.count()) == (clock.at, 12)
+
+
+@pytest.mark.django_db
+def test_a_failing_step_leaves_nothing_of_its_own_behind(clock, monkeypatch):
+    def fail_after_writing(*, at):
+        AccountFactory(name="half")
+        raise ValueError("no")
+
+    monkeypatch.setattr(pilots, "chase_overdue", fail_after_writing)
+
+    run = nightly.run(DAY, clock=clock)
+
+    assert list(run.chunks.filter(done_at=None).values_list("step", "error")) == [("pilots", "ValueError: no")]
+    assert Account.objects.count() == 0
+
+
+@pytest.mark.django_db
+def test_whoever_listens_hears_of_each_chunk_that_was_tried(clock, monkeypatch):
+    monkeypatch.setattr(pilots, "chase_overdue", lambda at: 1 / 0)
+    heard = []
+
+    nightly.run(DAY, clock=clock, told=lambda chunk: heard.append((chunk.step, chunk.error)))
+
+    assert heard == [("accounts", ""), ("pilots", "ZeroDivisionError: division by zero"), ("retention", ""), ("history", "")]
+
+
+@pytest.mark.django_db
+def test_old_history_is_thinned_to_mondays(clock):
+    account = AccountFactory()
+    for day in (date(2025, 12, 8), date(2025, 12, 9), date(2025, 12, 10)):
+        EngagementScoreFactory(account=account, day=day)
+
+    run = nightly.run(DAY, clock=clock)
+
+    # The ninth of December is 91 days ago.
+    assert set(EngagementScore.objects.values_list("day", flat=True)) == {date(2025, 12, 8), date(2025, 12, 10)}
+    assert run.chunks.get(step="history").items == 1
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("moment", "due"),
+    [
+        (datetime(2026, 3, 10, 1, 29, tzinfo=UTC), False),
+        (datetime(2026, 3, 10, 1, 30, tzinfo=UTC), True),
+        (datetime(2026, 3, 10, 22, 59, tzinfo=UTC), True),
+        (datetime(2026, 3, 10, 23, 30, tzinfo=UTC), False),
+    ],
+)
+def test_a_run_is_due_from_half_past_two_local_time(moment, due):
+    assert nightly.is_due(at=moment) is due
+
+
+@pytest.mark.django_db
+def test_a_run_is_due_until_it_has_finished(clock, monkeypatch, at):
+    with monkeypatch.context() as broken:
+        broken.setattr(pilots, "chase_overdue", lambda at: 1 / 0)
+        nightly.run(DAY, clock=clock)
+    assert nightly.is_due(at=at) is True
+
+    nightly.run(DAY, clock=clock)
+
+    assert nightly.is_due(at=at) is False
+    assert nightly.is_due(at=at + timedelta(days=1)) is True
+
+
+class Elsewhere:
+    """A database that other processes can reach: PostgreSQL's own, or a file with what is in memory."""
+
+    def __init__(self, folder):
+        self.file = None if connection.vendor == "postgresql" else folder / "quorum.sqlite3"
+        where = connection.settings_dict
+        self.url = f"sqlite:///{self.file}" if self.file else "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**where)
+
+    def push(self):
+        """Let the others see what we wrote."""
+        if self.file:
+            connection.ensure_connection()
+            with closing(sqlite3.connect(self.file)) as there:
+                connection.connection.backup(there)
+
+    def pull(self):
+        """See what the others wrote."""
+        if self.file:
+            with closing(sqlite3.connect(self.file)) as there:
+                there.backup(connection.connection)
+
+    def start(self, day, folder):
+        """Start `manage.py nightly` as a process of its own, five accounts per chunk."""
+        numbers = json.dumps({"abm": {"NIGHTLY": {"accounts_per_chunk": 5}}})
+        env = os.environ | {"DATABASE_URL": self.url, "QUORUM_POLICY": numbers, "VAR_DIR": str(folder)}
+        command = [sys.executable, Path(settings.BASE_DIR) / "manage.py", "nightly", day.isoformat()]
+        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def chunks_done(self):
+        self.pull()
+        return NightlyChunk.objects.exclude(done_at=None).count()
+
+
+@pytest.fixture
+def elsewhere(transactional_db, tmp_path, five_per_chunk):
+    ProfileFactory(industries=[], employees_from=50)
+    return Elsewhere(tmp_path)
+
+
+def undisturbed(day, accounts):
+    """Make accounts, and give what a run in peace writes about them; then forget it."""
+    for number in range(accounts):
+        active_account(number, day)
+    nightly.run(day, clock=timezone.now)
+    expected = results()
+    assert len(expected[0]) == len(expected[1]) == accounts
+    forget_results()
+    return expected
+
+
+def kill_when(process, elsewhere, done):
+    """Kill a run without warning as soon as so many chunks are done."""
+    deadline = time.monotonic() + 60
+    while elsewhere.chunks_done() < done:
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(10) == -signal.SIGKILL
+    process.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_twice_ends_where_an_undisturbed_one_ends(elsewhere, tmp_path):
+    day = day_of(timezone.now())
+    expected = undisturbed(day, accounts=120)
+    elsewhere.push()
+
+    for done in (3, 9):
+        kill_when(elsewhere.start(day, tmp_path), elsewhere, done)
+        elsewhere.pull()
+        run = NightlyRun.objects.get()
+        in_done_chunks = sum(run.chunks.exclude(done_at=None).values_list("items", flat=True))
+        assert (run.chunks.count(), run.finished_at) == (27, None)
+        assert 0 < in_done_chunks < 120
+        assert AccountStanding.objects.count() == EngagementScore.objects.count() == in_done_chunks
+    last = elsewhere.start(day, tmp_path)
+    said, _ = last.communicate(timeout=120)
+    elsewhere.pull()
+
+    assert (last.returncode, said.splitlines()[-1].split(",")[0]) == (0, f"Night of {day}: 120 accounts")
+    assert results() == expected
+    assert set(NightlyChunk.objects.values_list("times_done", "failures")) == {(1, 0)}
+    assert NightlyRun.objects.get().finished_at is not None
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_do_each_chunk_once(elsewhere, tmp_path):
+    day = day_of(timezone.now())
+    expected = undisturbed(day, accounts=60)
+    elsewhere.push()
+
+    both = [elsewhere.start(day, tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in both]
+    elsewhere.pull()
+
+    assert [process.returncode for process in both] == [0, 0], said
+    assert results() == expected
+    assert set(NightlyChunk.objects.values_list("times_done", "failures")) == {(1, 0)}
+    # Each chunk was told of by the one that did it.
+    told = [line.split()[0] for text in said for line in text.splitlines() if not line.startswith("Night of")]
+    assert sorted(map(int, told)) == list(range(1, 16))
+    assert NightlyRun.objects.get().finished_at is not None
