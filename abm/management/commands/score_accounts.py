@@ -1,0 +1,63 @@
+"""Compute scores as of any day, from the activities, and print them; nothing is stored."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from abm import engagement, policy
+from abm.engagement import Scored
+from crm.models import Account
+from crm.policy import day_of
+
+
+class Command(BaseCommand):
+    help = "Compute engagement scores as of a day and print them, highest first; nothing is stored."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--as-of", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: today")
+        parser.add_argument("--account", type=int, metavar="ID", help="default: every account")
+        parser.add_argument("--json", action="store_true", help="print one JSON list")
+
+    def handle(self, *, as_of: date | None, account: int | None, json: bool, **_options: Any) -> None:
+        accounts = Account.objects.filter(pk=account) if account is not None else Account.objects.all()
+        names = dict(accounts.order_by("pk").values_list("pk", "name"))
+        if account is not None and not names:
+            raise CommandError(f"There is no account {account}.")
+        scored = dict(_in_chunks(list(names), as_of or day_of(timezone.now())))
+        ranked = sorted(scored.items(), key=lambda pair: (-pair[1].score, pair[0]))
+        rows = [_row(pk, names[pk], one) for pk, one in ranked]
+        self.stdout.write(_as_json(rows) if json else "\n".join(map(_as_line, rows)))
+
+
+def _in_chunks(account_ids: list[int], as_of: date) -> Iterator[tuple[int, Scored]]:
+    size = policy.NIGHTLY.accounts_per_chunk
+    for start in range(0, len(account_ids), size):
+        yield from engagement.of_accounts(account_ids[start : start + size], as_of=as_of).items()
+
+
+def _row(account_id: int, name: str, scored: Scored) -> dict[str, Any]:
+    return {
+        "account": account_id,
+        "name": name,
+        "score": float(scored.score_1),
+        "score_6": round(scored.score, 6),
+        "sum_weighted": scored.weighted_points,
+        "breadth_factor": scored.breadth,
+        "x": scored.x,
+        "active_roles": scored.active_roles,
+        "required_roles": scored.required_roles,
+    }
+
+
+def _as_json(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(rows, indent=1, ensure_ascii=False)
+
+
+def _as_line(row: dict[str, Any]) -> str:
+    roles = f"{len(row['active_roles'])} of {len(row['required_roles'])} roles active"
+    return f"{row['score']:5.1f}  {row['sum_weighted']:8.2f} points  {roles}  {row['account']} {row['name']}"

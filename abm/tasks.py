@@ -1,0 +1,48 @@
+"""Celery doors of abm: each reads the clock and calls one rule; every one of them may run twice."""
+
+import logging
+from collections.abc import Sequence
+
+from celery import Task, shared_task
+from django.utils import timezone
+from kombu.exceptions import ChannelError, OperationalError
+
+from abm import nightly as nightly_run
+from abm import refresh
+from crm import policy
+
+logger = logging.getLogger(__name__)
+# A broker that is down; for the filesystem broker a disk that is full or not ours.
+QUEUE_IS_DOWN = (OperationalError, ChannelError, OSError)
+
+
+def enqueue(task: Task, *arguments: object) -> None:
+    """Hand a task to the queue; when the queue is down, say so and go on, because beat's minute and the night repair it."""
+    try:
+        task.delay(*arguments)
+    except QUEUE_IS_DOWN as error:
+        logger.warning("%s was not enqueued: %s", task.name, error)
+
+
+@shared_task
+def refresh_changed() -> int:
+    """Refresh the accounts whose activities changed."""
+    return refresh.changed(at=timezone.now())
+
+
+@shared_task
+def refresh_accounts(account_ids: Sequence[int]) -> int:
+    """Refresh these accounts."""
+    return refresh.accounts(account_ids, at=timezone.now())
+
+
+@shared_task
+def nightly() -> str:
+    """Do today's nightly run."""
+    return str(nightly_run.run(policy.day_of(timezone.now()), clock=timezone.now))
+
+
+@shared_task
+def nightly_catch_up() -> str:
+    """Do today's nightly run if its hour has passed without it."""
+    return nightly() if nightly_run.is_due(at=timezone.now()) else ""
