@@ -1,1 +1,5 @@
-"""The admin's doors of abm."""
+"""The admin of abm: what it means, and what to do next."""
+
+from abm.admin import accounts, engagement, icp, job_changes, nightly_runs, target_lists
+
+__all__ = ["accounts", "engagement", "icp", "job_changes", "nightly_runs", "target_lists"]

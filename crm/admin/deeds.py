@@ -1,0 +1,113 @@
+"""The forms with which a person asks for a deed: small, and with controls that a phone knows."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.http import HttpRequest
+from django.utils.text import capfirst
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import (
+    INPUT_CLASSES,
+    UnfoldAdminEmailInputWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from crm.models import Account, Contact
+
+INPUT = " ".join(INPUT_CLASSES)
+
+
+class DayWidget(forms.DateInput):
+    """The browser's own calendar: no script, and no quarrel between the browser's zone and ours."""
+
+    input_type = "date"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"class": INPUT} | (attrs or {}), format="%Y-%m-%d")
+
+
+class MomentWidget(forms.DateTimeInput):
+    """The browser's own calendar and clock, in the organisation's time zone."""
+
+    input_type = "datetime-local"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__({"class": INPUT} | (attrs or {}), format="%Y-%m-%dT%H:%M")
+
+
+class DayField(forms.DateField):
+    """A day."""
+
+    widget = DayWidget
+
+
+class MomentField(forms.DateTimeField):
+    """A moment."""
+
+    widget = MomentWidget
+
+
+def line(label: Any, *, required: bool = True, help_text: Any = "", max_length: int = 300) -> forms.CharField:
+    """Ask for one line of text."""
+    widget = UnfoldAdminTextInputWidget()
+    return forms.CharField(label=capfirst(label), required=required, help_text=help_text, max_length=max_length, widget=widget)
+
+
+def paragraph(label: Any, *, required: bool = True, help_text: Any = "") -> forms.CharField:
+    """Ask for a few sentences."""
+    widget = UnfoldAdminTextareaWidget({"rows": 3})
+    return forms.CharField(label=capfirst(label), required=required, help_text=help_text, widget=widget)
+
+
+def address(label: Any) -> forms.EmailField:
+    """Ask for a mail address, which may be left out."""
+    return forms.EmailField(label=capfirst(label), required=False, widget=UnfoldAdminEmailInputWidget())
+
+
+def day(label: Any, *, required: bool = True, help_text: Any = "") -> DayField:
+    """Ask for a day."""
+    return DayField(label=capfirst(label), required=required, help_text=help_text)
+
+
+def moment(label: Any, *, required: bool = True, help_text: Any = "") -> MomentField:
+    """Ask for a moment."""
+    return MomentField(label=capfirst(label), required=required, help_text=help_text)
+
+
+def choice(label: Any, choices: Any, *, required: bool = True, help_text: Any = "") -> forms.ChoiceField:
+    """Ask for one of a few."""
+    widget = UnfoldAdminSelectWidget()
+    return forms.ChoiceField(label=capfirst(label), choices=choices, required=required, help_text=help_text, widget=widget)
+
+
+def record(label: Any, queryset: Any = None, *, required: bool = True, help_text: Any = "") -> forms.ModelChoiceField:
+    """Ask for one record of a short list; a form that knows the list only later passes none."""
+    words = {"label": capfirst(label), "help_text": help_text, "empty_label": _("Select value")}
+    return forms.ModelChoiceField(queryset, required=required, widget=UnfoldAdminSelectWidget(), **words)
+
+
+def offer(form: forms.Form, name: str, queryset: Any) -> None:
+    """Give a form's field the records that this user may choose here."""
+    cast(forms.ModelChoiceField, form.fields[name]).queryset = queryset
+
+
+def offer_accounts(form: forms.Form, name: str, request: HttpRequest) -> None:
+    """Let a field look accounts up as one types, among those that the user may see."""
+    offer(form, name, Account.objects.visible_to(request.user))
+    field = cast(forms.ModelChoiceField, form.fields[name])
+    field.widget = AutocompleteSelect(Contact._meta.get_field("account"), admin.site)
+    field.widget.choices = field.choices
+
+
+class Nothing(forms.Form):
+    """Ask for nothing but the click."""
+
+
+class Because(forms.Form):
+    """Ask for a reason."""
+
+    reason = line(_("why"))

@@ -1,0 +1,109 @@
+"""What we mailed, what came back, and which addresses get no mail."""
+
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
+
+from crm import deliverability
+from crm.admin import deeds
+from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.site import Place, ReadOnlyAdmin, RecordAdmin
+from crm.models import Delivery, DeliveryReport, Suppression
+from crm.models.deliverability import Outcome
+from crm.models.users import Sight, sight
+
+
+class OutcomeFilter(ChoicesFilter):
+    """Filter by what the report says."""
+
+    title, parameter_name, field = _("outcome"), "outcome", "outcome"
+
+    def choices_of(self) -> Any:
+        return Outcome.choices
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    """Deliveries: written by whatever sends mail."""
+
+    place = Place("events", 2, "outgoing_mail")
+    list_display = ["address", "account", "contact", "subject", "sent_at", "arrival"]
+    list_filter = [OutcomeFilter]
+    list_select_related = ["account", "contact__person"]
+    search_fields = ["address", "account__name"]
+
+    @display(description=_("arrival"))
+    def arrival(self, delivery: Delivery) -> str:
+        if delivery.failed_at:
+            return chip(delivery.get_outcome_display() or _("failed"), "lost", sign="✕")
+        return chip(_("arrived"), "engaged", sign="✓") if delivery.delivered_at else chip(_("on its way"), "plain")
+
+
+@admin.register(DeliveryReport)
+class DeliveryReportAdmin(ReadOnlyAdmin):
+    """Reports: kept as they came."""
+
+    place = Place("events", 3, "inbox", _("Delivery reports"))
+    list_display = ["recipient", "outcome", "source", "reported_at", "verified"]
+    list_filter = [OutcomeFilter]
+    list_select_related = ["delivery"]
+    search_fields = ["recipient"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Keep reports on mail to contacts in sight; unverified ones are for who sees every record."""
+        seen = Q(delivery__in=Delivery.objects.visible_to(request.user))
+        return super().get_queryset(request).filter(Q() if sight(request.user) is Sight.ALL else seen)
+
+    @display(description=_("our mail?"))
+    def verified(self, report: DeliveryReport) -> str:
+        return chip(_("ours"), "reachable", sign="✓") if report.delivery_id else chip(_("unverified"), "missing", sign="?")
+
+
+class InForceFilter(WorkFilter):
+    """Show what is in force, unless asked for more."""
+
+    title, parameter_name, default = _("in force"), "in_force", "now"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("now", _("now")), ("released", _("released")), ("all", _("all"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return {"now": queryset.current(), "released": queryset.exclude(released_at=None)}.get(self.value(), queryset)
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(RecordAdmin):
+    """Suppressions: set and released, never edited."""
+
+    place = Place("events", 4, "block")
+    list_display = ["address", "reason", "note", "since", "released_at"]
+    list_filter = [InForceFilter]
+    search_fields = ["address"]
+    add_fieldsets = [(None, {"fields": ["address", "reason", "note"]})]
+    fields = ["address", "reason", "note", "since", "released_at"]
+    actions_detail = ["release"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Suppression | None = None) -> list[str]:
+        return ["address", "reason", "note", "since", "released_at"] if obj else []
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> Any:
+        return {"reason": Suppression.Reason.BY_HAND} | super().get_changeform_initial_data(request)
+
+    def useless(self, record: Suppression) -> set[str]:
+        return {"release"} if record.released_at else set()
+
+    def begin(self, request: HttpRequest, values: dict[str, Any]) -> Suppression:
+        return deliverability.suppress(at=now(), **values)
+
+    @action(description=_("Release"), url_path="release", icon="lock_open", permissions=["change"])
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.record(request, object_id)
+        deed = partial(deliverability.release, row)
+        title, done = _("Mail may go there again"), _("The address is released.")
+        return self.ask(request, row, deeds.Nothing(request.POST or None), deed, title=title, done=done)

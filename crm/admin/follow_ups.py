@@ -1,0 +1,133 @@
+"""Follow-ups ('tasks' on screen): the user's own open ones first, the oldest due at the top."""
+
+from functools import partial
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.utils.formats import date_format
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
+
+from crm import follow_ups, policy
+from crm.admin import deeds
+from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.site import Place, RememberedAdmin, doer
+from crm.models import FollowUp, User
+
+
+class MineFilter(WorkFilter):
+    """Show the user's own, unless asked for more."""
+
+    title, parameter_name, default = _("whose"), "whose", "mine"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("mine", _("mine")), ("nobody", _("nobody's")), ("all", _("everybody's"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        wanted = {"mine": Q(owner=request.user.pk), "nobody": Q(owner=None)}
+        return queryset.filter(wanted.get(self.value(), Q()))
+
+
+class OpenFilter(WorkFilter):
+    """Show what is still to do, unless asked for more."""
+
+    title, parameter_name, default = _("state"), "state", "open"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("open", _("to do")), ("overdue", _("overdue")), ("closed", _("done")), ("all", _("all"))]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        choice = self.value()
+        if choice == "overdue":
+            return queryset.overdue(policy.day_of(now()))
+        if choice == "closed":
+            return queryset.exclude(closed_at=None)
+        return queryset if choice == "all" else queryset.open()
+
+
+class ReasonFilter(ChoicesFilter):
+    """Filter by why the task was opened."""
+
+    title, parameter_name, field = _("reason"), "reason", "reason"
+
+    def choices_of(self) -> Any:
+        return FollowUp.Reason.choices
+
+
+class Result(forms.Form):
+    """Ask how it went."""
+
+    result = deeds.line(_("result"), required=False)
+
+
+@admin.register(FollowUp)
+class FollowUpAdmin(RememberedAdmin):
+    """Tasks."""
+
+    place = Place("selling", 5, "task_alt")
+    deletable = True
+    list_display = ["title", "account", "owner", "due", "reason"]
+    list_display_links = ["title"]
+    list_filter = [MineFilter, OpenFilter, ReasonFilter]
+    list_select_related = ["account", "contact__person", "opportunity", "owner"]
+    search_fields = ["text", "account__name"]
+    autocomplete_fields = ["account", "contact", "opportunity"]
+    actions_detail = ["close", "reopen"]
+    actions_row = ["close"]
+    add_fieldsets = [(None, {"fields": ["text", ("due_on", "owner"), "account", "contact", "opportunity"]})]
+    fieldsets = [
+        (None, {"fields": ["title", "text", ("due_on", "owner"), ("account", "contact"), ("opportunity", "reason")]}),
+        (_("History"), {"fields": [("opened_at", "closed_at"), ("closed_by", "result")]}),
+    ]
+
+    @display(description=_("task"), ordering="text")
+    def title(self, follow_up: FollowUp) -> str:
+        return follow_up.title
+
+    @display(description=_("due"), ordering="due_on")
+    def due(self, follow_up: FollowUp) -> str:
+        shown, today = date_format(follow_up.due_on, "j M Y"), policy.day_of(now())
+        if follow_up.closed_at or follow_up.due_on > today:
+            return shown
+        late = follow_up.due_on < today
+        return chip(shown, "lost" if late else "assumed", sign="!" if late else "", title=_("overdue") if late else _("today"))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: FollowUp | None = None) -> list[str]:
+        """Whom it is about, and why, stays as it was opened."""
+        fixed = ["title", "account", "contact", "opportunity", "reason", "opened_at", "closed_at", "closed_by", "result"]
+        return fixed if obj else []
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "owner":
+            kwargs["queryset"] = User.objects.filter(is_active=True).order_by("first_name", "last_name", "username")
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> Any:
+        return {"owner": request.user.pk, "due_on": policy.day_of(now())} | super().get_changeform_initial_data(request)
+
+    def useless(self, record: FollowUp) -> set[str]:
+        return {"close"} if record.closed_at else {"reopen"}
+
+    def begin(self, request: HttpRequest, values: dict[str, Any]) -> FollowUp:
+        return follow_ups.open(reason=FollowUp.Reason.BY_HAND, at=now(), **values)
+
+    def correct(self, request: HttpRequest, record: Any, values: dict[str, Any]) -> Any:
+        stored = {"owner": record.owner, "due_on": record.due_on, "text": record.text}
+        return follow_ups.change(record, **(stored | values))
+
+    @action(description=_("Done"), url_path="close", icon="check_circle", permissions=["change"])
+    def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.record(request, object_id)
+        deed = partial(follow_ups.close, row, by=doer(request))
+        back = self.list_address()
+        return self.ask(request, row, Result(request.POST or None), deed, title=_("Done"), done=_("The task is done."), back=back)
+
+    @action(description=_("Reopen"), url_path="reopen", icon="replay", permissions=["change"])
+    def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.record(request, object_id)
+        deed = partial(follow_ups.reopen, row)
+        return self.ask(request, row, deeds.Nothing(request.POST or None), deed, title=_("Reopen"), done=_("The task is open again."))

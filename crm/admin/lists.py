@@ -1,0 +1,214 @@
+"""What lists share: a count that stays cheap, filters that read no whole table, and cells."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db import connections, models
+from django.http import HttpRequest
+from django.utils.formats import number_format
+from django.utils.functional import Promise, cached_property
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
+from unfold.views import ChangeList
+
+from crm.models import DmuRole, Opportunity, Team, User
+from crm.models.users import Sight, sight
+
+# Rows that are counted exactly; nobody pages further than this by hand.
+COUNTED = 10_000
+
+
+class CheapPaginator(Paginator):
+    """Count up to a bound; beyond it take PostgreSQL's own estimate of a whole table."""
+
+    @cached_property
+    def count(self) -> int:
+        rows = self.object_list
+        if not isinstance(rows, models.QuerySet):
+            return len(rows)
+        estimate = self._estimate(rows)
+        return estimate if estimate > COUNTED else rows.order_by().values("pk")[:COUNTED].count()
+
+    def _estimate(self, rows: models.QuerySet) -> int:
+        """Give the planner's number of rows of an unfiltered PostgreSQL table; 0 when that would not be it."""
+        query, connection = rows.query, connections[rows.db]
+        if connection.vendor != "postgresql" or query.where or query.distinct:
+            return 0
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [query.get_meta().db_table])
+            return int(cursor.fetchone()[0])
+
+
+class RecordList(ChangeList):
+    """A list that offers 'show all' only when something is left out."""
+
+    full_result_count: int | None
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if self.full_result_count is None and not self.query and not self.has_active_filters:
+            self.full_result_count = self.result_count
+
+
+class OwnerFilter(DropdownFilter):
+    """Filter by owner; the first choice is the user."""
+
+    title = _("owner")
+    parameter_name = "owner"
+    lookup = "owner"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
+        colleagues = User.objects.filter(is_active=True).order_by("first_name", "last_name", "username")
+        if sight(request.user) is not Sight.ALL:
+            team = getattr(request.user, "team_id", None)
+            colleagues = colleagues.filter(team=team) if team else colleagues.filter(pk=request.user.pk or 0)
+        return [("me", _("mine")), ("nobody", _("nobody")), *((str(user.pk), str(user)) for user in colleagues[:200])]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        if value == "me":
+            return queryset.filter(**{self.lookup: request.user.pk})
+        if value == "nobody":
+            return queryset.filter(**{f"{self.lookup}__isnull": True})
+        return queryset.filter(**{self.lookup: int(value)}) if value and value.isdigit() else queryset
+
+
+class TeamFilter(DropdownFilter):
+    """Filter by team, for who sees more than one."""
+
+    title = _("team")
+    parameter_name = "team"
+    lookup = "team"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(pk), name) for pk, name in Team.objects.values_list("pk", "name")[:100]] if sight(request.user) is Sight.ALL else []
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        value = self.value()
+        return queryset.filter(**{self.lookup: int(value)}) if value and value.isdigit() else queryset
+
+
+class ChoicesFilter(DropdownFilter):
+    """Filter a field by a fixed vocabulary; `choices_of` gives it."""
+
+    field = ""
+
+    def choices_of(self) -> Iterable[tuple[str, Promise | str]]:
+        """Give the vocabulary as pairs of value and label."""
+        return ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
+        return list(self.choices_of())
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(**{self.field: self.value()}) if self.value() else queryset
+
+
+class WorkFilter(RadioFilter):
+    """Show what needs work unless asked for more: `default` names the choice that holds when none is made."""
+
+    default = ""
+    all_option = None
+
+    def value(self) -> str:
+        return super().value() or self.default
+
+
+class BandFilter(DropdownFilter):
+    """Filter a number by ranges; `bands` holds (key, label, lower bound included, upper bound not included)."""
+
+    field = ""
+    bands: tuple[tuple[str, Promise | str, float | None, float | None], ...] = ()
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
+        return [(key, label) for key, label, _low, _high in self.bands]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        for key, _label, low, high in self.bands:
+            if key == self.value():
+                bounds = {f"{self.field}__gte": low, f"{self.field}__lt": high}
+                return queryset.filter(**{name: bound for name, bound in bounds.items() if bound is not None})
+        return queryset
+
+
+# --- cells -------------------------------------------------------------------------------------------
+
+STATES = {
+    "engaged": (_("engaged"), "✓✓"),
+    "reachable": (_("reachable"), "✓"),
+    "known": (_("known"), "•"),
+    "assumed": (_("assumed"), "?"),
+    "missing": (_("missing"), "–"),
+    "lost": (_("lost"), "✕"),
+}
+
+
+def chip(label: object, tone: str, *, sign: str = "", title: object = "") -> SafeString:
+    """Draw a small label; the sign tells the same as the colour."""
+    drawn = format_html('<span class="q-sign" aria-hidden="true">{}</span>', sign) if sign else ""
+    return format_html('<span class="q-chip q-{}" title="{}">{}{}</span>', tone, title, drawn, label)
+
+
+def role_chip(role: object, state: str) -> SafeString:
+    """Draw a DMU role with its state in words."""
+    word, sign = STATES.get(state, (state, ""))
+    return chip(format_html("{} <b>{}</b>", role, word), state, sign=sign, title=word)
+
+
+def role_cells(states: Mapping[str, str]) -> SafeString:
+    """Draw the five roles side by side, each in its own column, so that a list can be scanned downwards; others than required stay empty."""
+    cells = (_role_cell(role, states.get(role.value, "")) for role in DmuRole)
+    return format_html('<span class="q-cells">{}</span>', format_html_join("", "{}", ((cell,) for cell in cells)))
+
+
+def _role_cell(role: DmuRole, state: str) -> SafeString:
+    if not state:
+        return format_html('<span class="q-cell q-unneeded">{}</span>', "")
+    word, _sign = STATES.get(state, (state, ""))
+    return format_html('<span class="q-cell q-{}"><small>{}</small><b>{}</b></span>', state, role.label, word)
+
+
+def chips(drawn: Iterable[SafeString]) -> SafeString:
+    """Draw labels in a row that wraps."""
+    return format_html('<span class="q-chips">{}</span>', format_html_join("", "{}", ((one,) for one in drawn)))
+
+
+def bar(value: float | Decimal, *, shown: object = None) -> SafeString:
+    """Draw a number of 0 to 100 with a bar behind it."""
+    tone = "high" if value >= 60 else "middle" if value >= 30 else "low"
+    return format_html(
+        '<span class="q-score q-{}"><b>{}</b><span class="q-bar"><i style="width:{}%"></i></span></span>',
+        tone,
+        value if shown is None else shown,
+        round(max(0, min(100, value))),
+    )
+
+
+def change_arrow(points: float, *, still: float = 0.05) -> SafeString:
+    """Draw a rise or a fall with its sign; nothing moved is a dash."""
+    if abs(points) < still:
+        return format_html('<span class="q-still">{}</span>', "–")
+    arrow, tone = ("▲", "up") if points > 0 else ("▼", "down")
+    return format_html('<span class="q-change q-{}">{} {}{}</span>', tone, arrow, "+" if points > 0 else "−", f"{abs(points):.1f}")
+
+
+STAGE_TONES = {"mql": "plain", "sql": "known", "opportunity": "reachable", "proposal": "reachable", "won": "engaged", "lost": "lost"}
+
+
+def stage_chips(deal: Opportunity) -> str:
+    """Draw the stage, with what a rep must know of it."""
+    drawn = chip(deal.get_stage_display(), STAGE_TONES.get(deal.stage, "plain"))
+    if deal.gate_broken_at:
+        drawn += chip(_("gate broken"), "lost", sign="!", title=_("A confirmation it rested on was withdrawn."))
+    if deal.is_imported_history:
+        drawn += chip(_("imported"), "assumed", title=_("History from an import: never judged by the gate."))
+    return drawn
+
+
+def money(deal: Opportunity) -> str | None:
+    """Give the amount with its currency."""
+    return None if deal.amount is None else f"{number_format(deal.amount, 0, use_l10n=True, force_grouping=True)} {deal.currency}"

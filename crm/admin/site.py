@@ -1,0 +1,305 @@
+"""What every page of the admin shares: the sidebar, who sees what, and rules that refuse in words."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, cast
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, models
+from django.forms import Form, ModelForm
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.text import capfirst
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+from simple_history.admin import SimpleHistoryAdmin
+from unfold.admin import ModelAdmin
+from unfold.dataclasses import UnfoldAction
+
+from crm.admin.deeds import DayField, MomentField
+from crm.admin.lists import CheapPaginator, RecordList
+from crm.errors import Conflict, CrmError, Invalid
+from crm.models import User
+
+GROUPS: dict[str, Promise] = {
+    "selling": _("Selling"),
+    "events": _("What happened"),
+    "marketing": _("Marketing"),
+    "settings": _("Settings"),
+}
+
+
+class Place(NamedTuple):
+    """Where a model stands in the sidebar."""
+
+    group: str
+    order: int
+    icon: str
+    label: Promise | str = ""
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Give the sidebar: each group with the models that this user may see; an admin names its own place."""
+    pages: list[Any] = [
+        page for page in admin.site._registry.values() if getattr(page, "place", None) and page.has_view_permission(request)
+    ]
+    pages.sort(key=lambda page: page.place.order)
+    groups = ((title, [_link(page) for page in pages if page.place.group == group]) for group, title in GROUPS.items())
+    return [{"title": title, "separator": number > 0, "items": items} for number, (title, items) in enumerate(groups) if items]
+
+
+def _link(page: Any) -> dict[str, Any]:
+    options = page.model._meta
+    return {
+        "title": page.place.label or capfirst(options.verbose_name_plural),
+        "icon": page.place.icon,
+        "link": reverse(f"admin:{options.app_label}_{options.model_name}_changelist"),
+    }
+
+
+def page_of(record: models.Model) -> str:
+    """Give the address of a record's page."""
+    return reverse(f"admin:{record._meta.app_label}_{record._meta.model_name}_change", args=[record.pk])
+
+
+class RecordAdmin(ModelAdmin):
+    """The base of every page: only what the user may see, and nothing written around a rule.
+
+    A page of a noun with rules gives `begin` and `correct`; the form calls those instead of saving the row.
+    """
+
+    place: Place | None = None
+    deletable = False
+    paginator = CheapPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 50
+    list_filter_submit = True
+    compressed_fields = True
+    formfield_overrides = {
+        models.DateField: {"form_class": DayField, "widget": DayField.widget},
+        models.DateTimeField: {"form_class": MomentField, "widget": MomentField.widget},
+    }
+
+    class Media:
+        css = {"all": ["crm/admin.css"]}
+
+    # --- who sees what -----------------------------------------------------------------------------
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Keep the records in the user's sight; lists, pages, deeds and autocompletes all start here."""
+        return in_sight(super().get_queryset(request), request)
+
+    def may(self, request: HttpRequest, verb: str, record: Any = None) -> bool:
+        """Say whether the user has a verb's permission, on this one record when it knows who may see it."""
+        name = f"{self.opts.app_label}.{verb}_{self.opts.model_name}"
+        # The theme passes an id where Django passes a record: the deed itself asks again with the record.
+        owned = isinstance(record, self.model) and hasattr(self.model._default_manager.all(), "visible_to")
+        return request.user.has_perm(name, record) if owned else request.user.has_perm(name)
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return self.may(request, "view", obj) or self.may(request, "change", obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return self.may(request, "change", obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return self.deletable and self.may(request, "delete", obj)
+
+    def formfield_for_foreignkey(self, db_field: models.ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer only what the user may see."""
+        kwargs.setdefault("queryset", in_sight(db_field.remote_field.model._default_manager.all(), request))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    # --- forms call rules --------------------------------------------------------------------------
+
+    def begin(self, request: HttpRequest, values: dict[str, Any]) -> Any:
+        """Make a record of what the form says; pages of nouns with rules call the rule."""
+        record = self.model(**values)
+        record.save()
+        return record
+
+    def correct(self, request: HttpRequest, record: Any, values: dict[str, Any]) -> Any:
+        """Change a record as stored to what the form says; `values` holds what changed, and only that is written."""
+        for name, value in values.items():
+            setattr(record, name, value)
+        moments = [field.name for field in self.opts.concrete_fields if getattr(field, "auto_now", False)]
+        record.save(update_fields=[*values, *moments])
+        return record
+
+    def save_model(self, request: HttpRequest, obj: models.Model, form: ModelForm, change: bool) -> None:
+        """Hand the form's values to `begin` or `correct`; a rule compares with the row as stored, so it gets that one."""
+        if change:
+            values = {name: form.cleaned_data[name] for name in form.changed_data}
+            saved = self.correct(request, self.get_queryset(request).get(pk=obj.pk), values)
+        else:
+            saved = self.begin(request, dict(form.cleaned_data))
+        obj.__dict__.update(saved.__dict__)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
+        return RecordList
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        title = {"title": capfirst(self.opts.verbose_name_plural)}
+        return super().changelist_view(request, title | (extra_context or {}))
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        context["show_save_and_add_another"] = False
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """Show the form again, as typed and with the sentence, when a rule refuses."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except CrmError as refusal:
+            request.__dict__["refusal"] = refusal
+        except IntegrityError:
+            request.__dict__["refusal"] = Conflict(_("The database refuses this: it contradicts what is on record."))
+        return super().changeform_view(request, *args, **kwargs)
+
+    def get_form(self, request: HttpRequest, obj: models.Model | None = None, change: bool = False, **kwargs: Any) -> type[ModelForm]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refusal = getattr(request, "refusal", None)
+        return refused(form, refusal) if refusal else form
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Mapping[str, Any] | None = None) -> Any:
+        """Go back to the record with the sentence when a rule refuses to delete it."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except CrmError as refusal:
+            messages.error(request, str(refusal))
+            return redirect(request.path)
+
+    def list_address(self) -> str:
+        """Give the address of the list."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    # --- deeds: small pages that ask, and call one rule --------------------------------------------
+
+    def useless(self, record: Any) -> set[str]:
+        """Name the deeds that would only be refused in the record's present state; their buttons are left out."""
+        return set()
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
+        deeds = super().get_actions_detail(request, object_id)
+        record = self.get_object(request, unquote(str(object_id)))
+        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
+        left_out = self.useless(record) if record else set()
+        return [deed for deed in deeds if deed.action_name.removeprefix(prefix) not in left_out]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Read a record once per page: its form, its panels and its buttons are all about the same row."""
+        if request.method != "GET" or from_field:
+            return super().get_object(request, object_id, from_field)
+        seen = request.__dict__.setdefault("records_seen", {})
+        if object_id not in seen:
+            seen[object_id] = super().get_object(request, object_id, from_field)
+        return seen[object_id]
+
+    def record(self, request: HttpRequest, object_id: str, verb: str = "change") -> Any:
+        """Give the record that a deed is about; 404 out of sight, 403 when the user may look only."""
+        record = self.get_object(request, unquote(str(object_id)))
+        if record is None:
+            raise Http404
+        if not self.may(request, verb, record):
+            raise PermissionDenied
+        return record
+
+    def ask(
+        self,
+        request: HttpRequest,
+        record: models.Model | None,
+        form: Form,
+        deed: Callable[..., object],
+        *,
+        title: Promise | str,
+        done: Promise | str,
+        button: Promise | str = "",
+        warning: Promise | str = "",
+        back: str = "",
+    ) -> HttpResponse:
+        """Show a form; once it is filled in, call the rule with its values, and say how it went."""
+        back = back or (page_of(record) if record else self.list_address())
+        if request.method == "POST" and form.is_valid() and self.attempt(request, deed, done=done, **form.cleaned_data):
+            return redirect(back)
+        context = self.admin_site.each_context(request) | {
+            "title": title,
+            "subtitle": str(record or ""),
+            "form": form,
+            "button": button or title,
+            "warning": warning,
+            "back": back,
+            "opts": self.opts,
+            "media": self.media + form.media,
+        }
+        return TemplateResponse(request, "crm/admin/ask.html", context)
+
+    def attempt(self, request: HttpRequest, deed: Callable[..., object], *, done: Promise | str, **values: Any) -> bool:
+        """Call a rule at this moment; say that it is done, or in the rule's own words why not."""
+        try:
+            deed(at=now(), **values)
+        except CrmError as refusal:
+            messages.error(request, str(refusal))
+            return False
+        messages.success(request, str(done))
+        return True
+
+    def on_post(
+        self, request: HttpRequest, record: models.Model, deed: Callable[..., object], *, done: Promise | str, back: str = ""
+    ) -> HttpResponse:
+        """Do at once what a button in a list asks; anything but a button's POST only goes back."""
+        if request.method == "POST":
+            self.attempt(request, deed, done=done)
+        return redirect(back or page_of(record))
+
+
+class RememberedAdmin(SimpleHistoryAdmin, RecordAdmin):
+    """A page of a record whose changes are kept; old versions are shown, never put back around the rules."""
+
+    def revert_disabled(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
+        return True
+
+    def history_form_view(self, request: HttpRequest, object_id: str, version_id: str, extra_context: Any = None) -> Any:
+        if request.method != "GET":
+            raise PermissionDenied
+        return super().history_form_view(request, object_id, version_id, extra_context)
+
+
+class ReadOnlyAdmin(RecordAdmin):
+    """A page that only shows: what rules and machines write."""
+
+    def has_add_permission(self, request: HttpRequest, *_args: object) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+
+def doer(request: HttpRequest) -> User:
+    """Give who does it: somebody who is signed in, for the admin lets nobody else come this far."""
+    return cast(User, request.user)
+
+
+def in_sight(queryset: Any, request: HttpRequest) -> Any:
+    """Keep what the user may see, of records that know it."""
+    return queryset.visible_to(request.user) if hasattr(queryset, "visible_to") else queryset
+
+
+def refused(form: Any, refusal: CrmError) -> type[ModelForm]:
+    """Give a form that repeats a rule's refusal: at the fields it names, else above them."""
+
+    class Refused(form):
+        def clean(self) -> Any:
+            cleaned = super().clean()
+            for name, reason in refusal.detail.items() if isinstance(refusal, Invalid) else ():
+                if name in self.fields:
+                    self.add_error(name, str(reason))
+            if not self.errors:
+                raise ValidationError(str(refusal))
+            return cleaned
+
+    return Refused
