@@ -21,6 +21,8 @@ FILE_BYTES = 32 * 1024 * 1024
 # A quoted value may run over line ends; one that runs further was never closed.
 LINES_PER_RECORD = 20
 DELIMITERS = (",", ";", "\t", "|")
+# A file with more lines that cannot be split is no CSV file, and finding that out line by line takes long.
+UNREADABLE_LINES = 10_000
 HEADER_CHARACTERS = 10_000
 YEARS = range(1900, 2101)
 _ISO_DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})(?:[T ]00:00(?::00(?:\.0+)?)?)?")
@@ -204,7 +206,7 @@ def read_lines(path: Path, *, columns: Iterable[str]) -> tuple[list[Line], FileR
     """Read a CSV file with at least these columns; lines that cannot be split are in the report.
 
     Takes a byte order mark, any line end, `,` `;` tab or `|` between values, headers in any case and order.
-    Raises ImportRefused for a file that is missing, too large, empty, or lacks a column.
+    Raises ImportRefused for a file that is missing, too large, empty, no CSV at all, or lacks a column.
     """
     report = FileReport(path.name)
     rows = io.StringIO(_text(path), newline=None).readlines()
@@ -216,6 +218,8 @@ def read_lines(path: Path, *, columns: Iterable[str]) -> tuple[list[Line], FileR
         report.read += 1
         if isinstance(fields, str):
             report.wrong(number, "", fields)
+            if report.skipped > UNREADABLE_LINES:
+                raise ImportRefused(_("%(file)s is no CSV file: too many lines cannot be read.") % {"file": path.name})
         else:
             lines.append(Line(number, {name: " ".join(value.split()) for name, value in zip(header, fields, strict=True)}))
     return lines, report

@@ -157,6 +157,15 @@ def test_file_above_the_bound_is_refused_without_reading_all_of_it(db, at, tmp_p
     assert not Account.objects.exists()
 
 
+def test_file_of_which_hardly_a_line_can_be_read_is_refused(db, at, tmp_path, monkeypatch):
+    monkeypatch.setattr(imports, "UNREADABLE_LINES", 30)
+    folder(tmp_path, accounts=['"'] * 31)
+
+    with pytest.raises(ImportRefused, match=r"^accounts.csv is no CSV file: too many lines cannot be read.$"):
+        sales_history.load(tmp_path, at=at)
+    assert not User.objects.exists()
+
+
 def test_path_that_is_no_folder_is_refused(db, at, tmp_path):
     with pytest.raises(ImportRefused, match=r"is not a folder.$"):
         sales_history.load(tmp_path / "nowhere", at=at)
