@@ -22,6 +22,10 @@ class JobChangeSignalQuerySet(models.QuerySet["JobChangeSignal"]):
         """Keep those that wait for a decision."""
         return self.filter(status=JobChangeSignal.Status.OPEN)
 
+    def waiting(self) -> Self:
+        """Keep those not decided: open, or held until the domain's incident is."""
+        return self.filter(status__in=(JobChangeSignal.Status.OPEN, JobChangeSignal.Status.HELD))
+
     def of_persons(self) -> Self:
         """Keep those about one person."""
         return self.filter(kind=JobChangeSignal.Kind.PERSON)
