@@ -1,10 +1,23 @@
 """The addresses of the product."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from abm.api import nightly_runs
+from crm.api import health
+from crm.api.contract import no_such_address
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
     path("admin/", admin.site.urls),
+    path("api/v1/", include("abm.api.urls")),
+    path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/v1/docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    re_path(r"^api/", no_such_address),
+    path("healthz", health.alive),
+    path("readyz", health.ready, {"more": (nightly_runs.last_finished,)}),
 ]
+
+handler500 = "crm.api.contract.server_error"

@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from crm import contacts
+from crm import contacts, privacy
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed
 from crm.errors import Conflict
@@ -41,6 +41,16 @@ class PersonViewSet(ReadViewSet):
     queryset = Person.objects.all()
     serializer_class = PersonSerializer
     filterset_class = PersonFilter
+
+    @deed(None, PersonSerializer)
+    def opt_out(self, request, pk: str) -> Response:
+        """Let a person get no mail of ours any more, at any employer."""
+        return self.answer(privacy.opt_out(self.get_object(), at=self.at, by=request.user))
+
+    @deed(None, PersonSerializer)
+    def opt_in(self, request, pk: str) -> Response:
+        """Let a person who opted out get mail again."""
+        return self.answer(privacy.opt_in(self.get_object(), at=self.at, by=request.user))
 
 
 class ContactSerializer(serializers.ModelSerializer):

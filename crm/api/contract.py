@@ -4,7 +4,8 @@ The REST framework loads this module while it loads itself: nothing here imports
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import orjson
@@ -38,14 +39,19 @@ class FastJSONRenderer(renderers.BaseRenderer):
         return b"" if data is None else orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
-class BoundedJSONParser(parsers.JSONParser):
-    """Read JSON, but no body that is larger than the settings allow."""
+class BoundedJSONParser(parsers.BaseParser):
+    """Read JSON with orjson, which takes nothing that is not JSON; no body larger than the settings allow."""
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    media_type = "application/json"
+
+    def parse(self, stream, media_type=None, parser_context=None) -> Any:
         length = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0
         if int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise BodyTooLarge
-        return super().parse(stream, media_type, parser_context)
+        try:
+            return orjson.loads(stream.read())
+        except orjson.JSONDecodeError as error:
+            raise exceptions.ParseError(_("This is no JSON: %(why)s.") % {"why": error}) from error
 
 
 class BodyTooLarge(exceptions.APIException):
@@ -70,7 +76,8 @@ def answer_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
         return Response(envelope(error.code, error, _detail_of(error)), status=_status_of(error))
     if isinstance(error, IntegrityError):
         return Response(envelope("conflict", _("This contradicts what is stored already; nothing was changed.")), status=409)
-    if isinstance(error, DataError):
+    # OverflowError: a moment so near the ends of time that another time zone has no name for it.
+    if isinstance(error, DataError | OverflowError):
         return Response(envelope("invalid", _("A value is larger than can be stored; nothing was changed.")), status=400)
     return _answer_of_framework(_translated(error))
 
@@ -100,12 +107,18 @@ def _translated(error: Exception) -> Exception:
 def _answer_of_framework(error: Exception) -> Response | None:
     if not isinstance(error, exceptions.APIException):
         return None
-    headers = {"WWW-Authenticate": getattr(error, "auth_header", ""), "Retry-After": str(int(getattr(error, "wait", 0) or 0) or "")}
-    headers = {name: value for name, value in headers.items() if value}
+    headers = dict(_headers(error))
     if isinstance(error, exceptions.ValidationError):
         detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
         return Response(envelope("invalid", _("Some values are not right."), detail), status=400, headers=headers)
     return Response(envelope(error.default_code, error.detail), status=error.status_code, headers=headers)
+
+
+def _headers(error: Exception) -> Iterator[tuple[str, str]]:
+    if way_in := getattr(error, "auth_header", None):
+        yield "WWW-Authenticate", way_in
+    if seconds := getattr(error, "wait", None):
+        yield "Retry-After", str(ceil(seconds))
 
 
 @csrf_exempt

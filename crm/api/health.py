@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from functools import cache
 
-from django.db import DatabaseError, connection
+from django.db import Error as DatabaseTrouble
+from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -30,7 +31,7 @@ def ready(_request: HttpRequest, *, more: Iterable[Sign] = ()) -> JsonResponse:
     try:
         lacking = sorted(_migrations_of_this_version() - _migrations_done())
         signs = {name: value for sign in [_beat, *more] for name, value in sign().items()} if not lacking else {}
-    except DatabaseError:
+    except DatabaseTrouble:
         return JsonResponse({"ready": False, "database": False}, status=503)
     body = {"ready": not lacking, "database": True, "migrations_missing": lacking, **signs}
     return JsonResponse(body, status=503 if lacking else 200)

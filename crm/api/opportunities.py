@@ -1,5 +1,6 @@
 """Opportunities over the API: begin, confirm, withdraw, move through the gate; the stage has no other way."""
 
+from django.db import transaction
 from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -176,7 +177,9 @@ class OpportunityViewSet(ReadViewSet):
         deal, figures = self.get_object(), self.given(OpportunityFigures, partial=True)
         for name, figure in figures.items():
             setattr(deal, name, figure)
-        deal.save(update_fields=[*figures, "updated_at"])
+        # Only these columns: a stage that somebody moved meanwhile stays moved, and the constraints judge the figures.
+        with transaction.atomic():
+            deal.save(update_fields=[*figures, "updated_at"])
         return self.answer(deal)
 
     @deed(ConfirmationFacts, ConfirmationSerializer, status=201)

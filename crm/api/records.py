@@ -11,6 +11,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
+from rest_framework.validators import UniqueValidator
 
 from crm.models import Team, User
 from crm.models.users import Sight, sight
@@ -52,6 +53,12 @@ class Facts(Form, serializers.ModelSerializer):
 
     serializer_related_field = RecordField
 
+    def build_standard_field(self, field_name, model_field):
+        field, kwargs = super().build_standard_field(field_name, model_field)
+        if "validators" in kwargs:
+            kwargs["validators"] = [one for one in kwargs["validators"] if not isinstance(one, UniqueValidator)]
+        return field, kwargs
+
     def get_uniqueness_extra_kwargs(self, field_names, declared_fields, extra_kwargs):
         return extra_kwargs, {}
 
@@ -62,7 +69,8 @@ class Facts(Form, serializers.ModelSerializer):
 class RecordViewSet(viewsets.GenericViewSet):
     """A resource: the records of one model that the caller may see."""
 
-    lookup_value_regex = "[0-9]+"
+    # as many digits as every database can hold
+    lookup_value_regex = "[0-9]{1,18}"
     orderings: ClassVar[Mapping[str, tuple[str, ...]]] = {"-id": ("-id",)}
     # action -> verb, where it is not the usual one
     verbs: ClassVar[Mapping[str, str]] = {}

@@ -31,6 +31,9 @@ def complete(result: dict[str, Any], generator: object, **_kwargs: object) -> di
     for path, operations in result["paths"].items():
         for method, operation in operations.items():
             operation["operationId"] = _name(path, operation["operationId"])
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "path":
+                    parameter["schema"] = {"type": "integer", "minimum": 1}
             operation["responses"].update({code: _refusal(code) for code in _codes(path, method, operation)})
     return result
 
