@@ -15,10 +15,11 @@ class AbmConfig(AppConfig):
         from django.conf import settings
         from django.core.exceptions import ImproperlyConfigured
 
-        from abm import policy, receivers
+        from abm import policy, privacy, receivers
         from crm import access
 
         access.register("abm")
+        privacy.register()
         receivers.connect()
         unknown = policy.configure(settings.QUORUM_POLICY.get("abm", {}))
         unknown += [name for name in settings.QUORUM_POLICY if name not in ("crm", "abm")]

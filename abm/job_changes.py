@@ -46,6 +46,12 @@ def assess(report_id: int, *, at: datetime) -> JobChangeSignal | None:
     return _known(contact, f"report:{report.pk}") or _judge(report, report.delivery, contact, at=at)
 
 
+def assess_missed(*, since: datetime, at: datetime) -> int:
+    """Judge the lasting failures reported since a moment, for any whose event was lost; give their number."""
+    reports = DeliveryReport.objects.failures_since(since).order_by("pk")
+    return len([assess(pk, at=at) for pk in reports.values_list("pk", flat=True).iterator()])
+
+
 def _judge(report: DeliveryReport, delivery: Delivery, contact: Contact, *, at: datetime) -> JobChangeSignal | None:
     is_free = deliverability.is_free_mail(delivery.address)
     incident = None if is_free else domain_incidents.notice(contact.account, report, address=delivery.address, at=at)
@@ -269,6 +275,8 @@ def withdraw_disproved(account_ids: Collection[int], *, at: datetime) -> int:
 def close_found(account_ids: Collection[int], *, at: datetime) -> int:
     """Close 'find the successor' where everybody's roles have been given to somebody since; give the number."""
     wanted = FollowUp.objects.open().filter(reason=FollowUp.Reason.FIND_SUCCESSOR, account__in=account_ids, contact__left_on__isnull=False)
+    if not wanted:
+        return 0
     given = DmuMembership.objects.current().filter(account__in=account_ids, contact__left_on=None)
     since = list(given.values_list("account_id", "role", "since"))
     found = [follow_up for follow_up in wanted if _is_found(follow_up, since)]

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from abm import engagement, policy, refresh
+from abm import engagement, job_changes, policy, refresh
 from abm.models import NightlyChunk, NightlyRun
 from crm import pilots, privacy
 from crm import policy as crm_policy
@@ -113,6 +113,10 @@ def _refresh_accounts(chunk: NightlyChunk, day: date, at: datetime) -> int:
     return refresh.accounts(list(accounts.values_list("pk", flat=True)), at=at, day=day)
 
 
+def _assess_missed_bounces(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    return job_changes.assess_missed(since=at - timedelta(days=policy.NIGHTLY.look_back_for_bounces_days), at=at)
+
+
 def _chase_pilots(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
     return pilots.chase_overdue(at=at)
 
@@ -127,6 +131,7 @@ def _thin_history(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
 
 STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
     "accounts": _refresh_accounts,
+    "bounces": _assess_missed_bounces,
     "pilots": _chase_pilots,
     "retention": _retain,
     "history": _thin_history,

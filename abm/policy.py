@@ -98,8 +98,6 @@ class JobChanges:
     domain_incident_addresses: int = 3
     domain_incident_share: float = 0.5
     domain_incident_hours: int = 48
-    # A second failure this many days after the first confirms the suspicion's strength.
-    repeat_after_days: int = 3
 
 
 @dataclass(frozen=True)
@@ -118,6 +116,7 @@ class Nightly:
     accounts_per_chunk: int = 500
     daily_history_days: int = 90
     history_from_score: float = 0.1
+    look_back_for_bounces_days: int = 3
 
 
 SCORING = Scoring()

@@ -10,6 +10,7 @@ from crm.models import Opportunity
 def connect() -> None:
     """Connect the receivers; called once at start."""
     events.activity_recorded.connect(on_activity, dispatch_uid="abm.activity")
+    events.delivery_failed.connect(on_failure, dispatch_uid="abm.failure")
     events.dmu_changed.connect(on_dmu_changed, dispatch_uid="abm.dmu")
     events.contact_departed.connect(on_departure, dispatch_uid="abm.departure")
     events.stage_moved.connect(on_stage_move, dispatch_uid="abm.stage")
@@ -18,6 +19,11 @@ def connect() -> None:
 def on_activity(**_event: object) -> None:
     """Have the changed accounts refreshed; the change queue knows which."""
     tasks.enqueue(tasks.refresh_changed)
+
+
+def on_failure(delivery_report_id: int, **_event: object) -> None:
+    """Have it judged whether somebody left."""
+    tasks.enqueue(tasks.assess_failure, delivery_report_id)
 
 
 def on_dmu_changed(account_ids: Iterable[int], **_event: object) -> None:

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 from django.db import transaction
 
-from abm import engagement, icp, policy, sales_alerts
+from abm import engagement, icp, job_changes, policy, sales_alerts
 from abm.models import AccountStanding
 from crm import dmu
 from crm import policy as crm_policy
@@ -34,6 +34,8 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
 
 def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
     before = _claim(found, today=today, at=at)
+    job_changes.withdraw_disproved(found.keys(), at=at)
+    job_changes.close_found(found.keys(), at=at)
     week_ago = today - timedelta(days=policy.ALERTS.compared_with_days_ago)
     scored = engagement.of_days(found, days=[week_ago, today])
     engagement.store(scored[today], day=today, at=at)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from kombu.exceptions import ChannelError, OperationalError
 
 from abm import nightly as nightly_run
-from abm import refresh
+from abm import job_changes, refresh
 from crm import policy
 
 logger = logging.getLogger(__name__)
@@ -34,6 +34,12 @@ def refresh_changed() -> int:
 def refresh_accounts(account_ids: Sequence[int]) -> int:
     """Refresh these accounts."""
     return refresh.accounts(account_ids, at=timezone.now())
+
+
+@shared_task
+def assess_failure(delivery_report_id: int) -> str:
+    """Judge whether a failed mail means that somebody left."""
+    return str(job_changes.assess(delivery_report_id, at=timezone.now()) or "")
 
 
 @shared_task

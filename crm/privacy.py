@@ -176,8 +176,8 @@ def _forget(contact_ids: Sequence[int], *, at: datetime) -> None:
 
 
 @dataclass(frozen=True)
-class _Held:
-    """Rows of crm about contacts: how to find them, and what erasure makes of their columns."""
+class Held:
+    """Rows about contacts, to be registered by `hold`: how to find them, and what erasure makes of their columns."""
 
     find: Callable[[Sequence[int]], QuerySet[Any]]
     becomes: dict[str, Any] = field(default_factory=dict)
@@ -186,14 +186,21 @@ class _Held:
     closed_at: tuple[str, ...] = ()
 
     def export(self, contact_ids: Sequence[int], /) -> list[dict[str, Any]]:
+        """Give the rows with all their columns."""
         return list(self.find(contact_ids).values())
 
     def erase(self, contact_ids: Sequence[int], /, *, at: datetime) -> None:
+        """Change the columns that name somebody, and the admin's log of the rows."""
         rows = self.find(contact_ids)
         erase_log(rows)
         moments = dict.fromkeys(self.erased_at, at) | {name: Coalesce(F(name), at) for name in self.closed_at}
         if changes := self.becomes | moments:
             rows.update(**changes)
+
+
+def hold(name: str, held: Held) -> None:
+    """Register plain rows, whose erasure is a change of columns."""
+    register(name, export=held.export, erase=held.erase)
 
 
 def addresses_of(contact_ids: Iterable[int]) -> set[str]:
@@ -229,24 +236,24 @@ _JOB = {"email": "", "phone": "", "job_title": "", "function": "", "external_id"
 _WORK = {"text": ERASED, "facts": {}, "result": ""}
 # What names an address stands below contacts and deliveries: erasure walks backwards, and finds it by their addresses.
 _HELD = {
-    "contacts": _Held(lambda ids: Contact.objects.filter(pk__in=ids), _JOB, erased_at=("erased_at", "updated_at")),
-    "contact_history": _Held(lambda ids: Contact.history.filter(id__in=ids), _JOB),
-    "departures": _Held(lambda ids: Departure.objects.filter(contact__in=ids), {"reason": ""}),
-    "memberships": _Held(lambda ids: DmuMembership.objects.filter(contact__in=ids)),
-    "membership_history": _Held(lambda ids: DmuMembership.history.filter(contact_id__in=ids)),
-    "confirmations": _Held(lambda ids: Confirmation.objects.filter(contact__in=ids), {"evidence": ERASED, "withdrawn_because": ""}),
-    "activities": _Held(lambda ids: Activity.objects.filter(contact__in=ids), {"subject": ""}),
-    "follow_ups": _Held(lambda ids: FollowUp.objects.filter(contact__in=ids), _WORK, closed_at=("closed_at",)),
-    "follow_up_history": _Held(lambda ids: FollowUp.history.filter(contact_id__in=ids), _WORK),
-    "deliveries": _Held(
+    "contacts": Held(lambda ids: Contact.objects.filter(pk__in=ids), _JOB, erased_at=("erased_at", "updated_at")),
+    "contact_history": Held(lambda ids: Contact.history.filter(id__in=ids), _JOB),
+    "departures": Held(lambda ids: Departure.objects.filter(contact__in=ids), {"reason": ""}),
+    "memberships": Held(lambda ids: DmuMembership.objects.filter(contact__in=ids)),
+    "membership_history": Held(lambda ids: DmuMembership.history.filter(contact_id__in=ids)),
+    "confirmations": Held(lambda ids: Confirmation.objects.filter(contact__in=ids), {"evidence": ERASED, "withdrawn_because": ""}),
+    "activities": Held(lambda ids: Activity.objects.filter(contact__in=ids), {"subject": ""}),
+    "follow_ups": Held(lambda ids: FollowUp.objects.filter(contact__in=ids), _WORK, closed_at=("closed_at",)),
+    "follow_up_history": Held(lambda ids: FollowUp.history.filter(contact_id__in=ids), _WORK),
+    "deliveries": Held(
         lambda ids: Delivery.objects.filter(contact__in=ids),
         {"address": _NOWHERE, "subject": "", "message_id": "", "provider_id": "", "return_token": ""},
     ),
-    "delivery_reports": _Held(
+    "delivery_reports": Held(
         lambda ids: DeliveryReport.objects.filter(Q(delivery__contact__in=ids) | Q(recipient__in=addresses_of(ids))),
         {"recipient": _NOWHERE, "evidence": ""},
     ),
 }
 for _name, _held in _HELD.items():
-    register(_name, export=_held.export, erase=_held.erase)
-register("suppressions", export=_Held(_suppressions).export, erase=_erase_suppressions)
+    hold(_name, _held)
+register("suppressions", export=Held(_suppressions).export, erase=_erase_suppressions)

