@@ -7,8 +7,8 @@ from celery import Task, shared_task
 from django.utils import timezone
 from kombu.exceptions import ChannelError, OperationalError
 
-from abm import nightly as nightly_run
 from abm import job_changes, refresh
+from abm import nightly as nightly_run
 from crm import policy
 
 logger = logging.getLogger(__name__)
