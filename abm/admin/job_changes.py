@@ -118,9 +118,9 @@ class JobChangeAdmin(RecordAdmin):
     @action(description=_("Has left"), url_path="confirm", icon="person_off", permissions=["change"], variant=ActionVariant.PRIMARY)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
         signal = self.record(request, object_id)
-        form: forms.Form = deeds.Nothing(request.POST or None)
+        form: forms.Form = deeds.Nothing(deeds.filled(request))
         if signal.kind == JobChangeSignal.Kind.PERSON:
-            form = Confirm(request.POST or None, request=request, initial={"left_on": policy.day_of(now())})
+            form = Confirm(deeds.filled(request), request=request, initial={"left_on": policy.day_of(now())})
         deed = partial(job_changes.confirm, signal, by=doer(request))
         warning = _("Their roles end, what they confirmed is withdrawn, and a named successor gets the roles as assumed. It can be undone.")
         return self.ask(request, signal, form, deed, title=_("Has left"), done=_("The job change is confirmed."), warning=warning)
@@ -130,14 +130,14 @@ class JobChangeAdmin(RecordAdmin):
         signal = self.record(request, object_id)
         deed = partial(job_changes.dismiss, signal, by=doer(request))
         title, done = _("Still there"), _("The signal is dismissed; everything it did is restored.")
-        return self.ask(request, signal, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, signal, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)
 
     @action(description=_("Undo"), url_path="undo", icon="undo", permissions=["change"])
     def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
         signal = self.record(request, object_id)
         deed = partial(job_changes.undo, signal, by=doer(request))
         title, done = _("Undo the decision"), _("The signal waits for a decision again.")
-        return self.ask(request, signal, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, signal, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)
 
     def at_once(self, request: HttpRequest, object_id: str, deed: str) -> HttpResponse:
         """Do what a button in the list asks."""

@@ -61,7 +61,7 @@ class NightlyRunAdmin(ReadOnlyAdmin):
 
     @action(description=_("Run now"), url_path="run-now", icon="play_arrow", permissions=["run"])
     def run_now(self, request: HttpRequest) -> HttpResponse:
-        form = deeds.Nothing(request.POST or None)
+        form = deeds.Nothing(deeds.filled(request))
         title, done = _("Start the nightly run of today"), _("The run is queued; a run that is done already does nothing.")
         return self.ask(request, None, form, lambda at: tasks.nightly.delay(), title=title, done=done)
 

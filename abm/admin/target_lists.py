@@ -124,20 +124,20 @@ class TargetListAdmin(RememberedAdmin):
         row = self.record(request, object_id)
         deed = partial(targets.fill, row, by=doer(request))
         warning = _("The best of the proposal take the slots. Pinned accounts stay where they are; others may make way.")
-        form = deeds.Nothing(request.POST or None)
+        form = deeds.Nothing(deeds.filled(request))
         return self.ask(request, row, form, deed, title=_("Fill from the proposal"), done=_("The list is filled."), warning=warning)
 
     @action(description=_("Pick an account"), url_path="pick", icon="add_circle", permissions=["change"])
     def pick(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
-        form = Pick(request.POST or None, request=request, initial={"account": request.GET.get("account")})
+        form = Pick(deeds.filled(request), request=request, initial={"account": request.GET.get("account")})
         deed = partial(targets.pick, row, by=doer(request))
         return self.ask(request, row, form, deed, title=_("Pick an account"), done=_("The account is on the list, pinned."))
 
     @action(description=_("Keep off"), url_path="reject", icon="do_not_disturb_on", permissions=["change"])
     def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
-        form = Reject(request.POST or None, request=request, initial={"account": request.GET.get("account")})
+        form = Reject(deeds.filled(request), request=request, initial={"account": request.GET.get("account")})
         deed = partial(targets.reject, row, by=doer(request))
         return self.ask(request, row, form, deed, title=_("Keep an account off the list"), done=_("It is not proposed again."))
 
@@ -146,14 +146,14 @@ class TargetListAdmin(RememberedAdmin):
         row = self.record(request, object_id)
         deed = partial(targets.activate, row, by=doer(request))
         warning = _("What is on the list is fixed from now on, and a comparison group is frozen beside it.")
-        form = deeds.Nothing(request.POST or None)
+        form = deeds.Nothing(deeds.filled(request))
         return self.ask(request, row, form, deed, title=_("Activate the list"), done=_("The list is at work."), warning=warning)
 
     @action(description=_("Close"), url_path="close", icon="lock", permissions=["change"])
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
         deed = partial(targets.close, row, by=doer(request))
-        form = deeds.Nothing(request.POST or None)
+        form = deeds.Nothing(deeds.filled(request))
         return self.ask(request, row, form, deed, title=_("Close the list"), done=_("The list is closed."))
 
     def at_once(self, request: HttpRequest, object_id: str, slot_id: int, deed: str) -> HttpResponse:
@@ -174,7 +174,7 @@ class TargetListAdmin(RememberedAdmin):
         slot = get_object_or_404(row.slots.select_related("target_list", "account"), pk=slot_id)
         deed = partial(targets.swap, slot, by=doer(request))
         title = _("Another account instead of %(account)s") % {"account": slot.account}
-        form = Pick(request.POST or None, request=request)
+        form = Pick(deeds.filled(request), request=request)
         return self.ask(request, row, form, deed, title=title, done=_("The account is swapped."), back=page_of(row))
 
     def get_urls(self) -> list[URLPattern]:

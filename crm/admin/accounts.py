@@ -158,7 +158,7 @@ class AccountAdmin(RememberedAdmin):
     def assign_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
         account = self.record(request, object_id)
         initial = {"role": request.GET.get("role"), "contact": request.GET.get("contact"), "stance": Stance.NEUTRAL}
-        form = AssignRole(request.POST or None, account=account, request=request, initial=initial)
+        form = AssignRole(deeds.filled(request), account=account, request=request, initial=initial)
         deed = partial(dmu.assign, by=doer(request))
         return self.ask(request, account, form, deed, title=_("Assign a DMU role"), done=_("The role is assigned."))
 
@@ -171,7 +171,7 @@ class AccountAdmin(RememberedAdmin):
         account = self.record(request, object_id)
         if not self.has_hand_over_permission(request):
             raise PermissionDenied
-        form = HandOver(request.POST or None, initial={"owner": account.owner_id, "team": account.team_id})
+        form = HandOver(deeds.filled(request), initial={"owner": account.owner_id, "team": account.team_id})
         deed = partial(accounts.hand_over, account, by=doer(request))
         title, back = _("Hand over to another owner"), reverse("admin:crm_account_changelist")
         return self.ask(request, account, form, deed, title=title, done=_("The account is handed over."), back=back)

@@ -28,7 +28,7 @@ TASK_PARTS = ("owner", "account", "contact__person", "opportunity")
 CURRENT_ROLES = Prefetch("memberships", queryset=DmuMembership.objects.current(), to_attr="current_roles")
 
 
-class ContactForm(forms.ModelForm):
+class ContactForm(deeds.RuleForm):
     """A contact together with the person's name."""
 
     given_name = deeds.line(_("given name"), required=False, max_length=100)
@@ -78,7 +78,6 @@ class ContactAdmin(RememberedAdmin):
     form = ContactForm
     list_display = ["title", "account", "roles", "email", "phone", "state"]
     list_filter = [AtWorkFilter, AccountOwnerFilter]
-    list_select_related = ["person", "account"]
     search_fields = ["person__given_name", "person__family_name", "email", "account__name"]
     search_help_text = _("Name, e-mail or account")
     autocomplete_fields = ["account"]
@@ -127,7 +126,7 @@ class ContactAdmin(RememberedAdmin):
         return chips(state_chips(contact))
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("person").prefetch_related(CURRENT_ROLES)
+        return super().get_queryset(request).select_related("person", "account").prefetch_related(CURRENT_ROLES)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> list[str]:
         """What only rules change; at the first form the account and the name are still open."""
@@ -168,12 +167,12 @@ class ContactAdmin(RememberedAdmin):
         contact = self.record(request, object_id)
         deed = partial(contacts.confirm_details, contact)
         title, done = _("The details are right"), _("The details are confirmed.")
-        return self.ask(request, contact, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, contact, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)
 
     @action(description=_("Left the company"), url_path="depart", icon="person_off", permissions=["change"])
     def depart(self, request: HttpRequest, object_id: str) -> HttpResponse:
         contact = self.record(request, object_id)
-        form = Left(request.POST or None, initial={"left_on": policy.day_of(now())})
+        form = Left(deeds.filled(request), initial={"left_on": policy.day_of(now())})
         deed = partial(contacts.depart, contact, by=doer(request))
         warning = _("Their roles end, and what they confirmed of a deal is withdrawn. It can be undone.")
         return self.ask(request, contact, form, deed, title=_("Left the company"), done=_("Recorded that they left."), warning=warning)
@@ -187,7 +186,7 @@ class ContactAdmin(RememberedAdmin):
             return HttpResponse(status=302, headers={"Location": page_of(contact)})
         deed = partial(contacts.undo_departure, departure, by=doer(request))
         title, done = _("Did not leave after all"), _("Everything is as it was before.")
-        return self.ask(request, contact, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, contact, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)
 
     @action(description=_("Assign a DMU role"), url_path="assign-role", icon="group_add", permissions=["change"])
     def assign_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -205,7 +204,7 @@ class ContactAdmin(RememberedAdmin):
         contact = self.record(request, object_id)
         deed = partial(privacy.opt_out, contact.person, by=doer(request))
         warning = _("No mail goes to this person any more, at any employer.")
-        form = deeds.Nothing(request.POST or None)
+        form = deeds.Nothing(deeds.filled(request))
         return self.ask(request, contact, form, deed, title=_("Wants no more mail"), done=_("They get no more mail."), warning=warning)
 
 
@@ -265,7 +264,7 @@ class PersonAdmin(RememberedAdmin):
         deed = partial(privacy.erase, person, by=doer(request))
         warning = _("Name, addresses and everything else about this person go for good. Totals stay. This cannot be undone.")
         back = reverse("admin:crm_contact_changelist")
-        form = deeds.Nothing(request.POST or None)
+        form = deeds.Nothing(deeds.filled(request))
         title, done = _("Erase this person"), _("The person is erased.")
         return self.ask(request, person, form, deed, title=title, done=done, warning=warning, back=back)
 
@@ -274,7 +273,7 @@ class PersonAdmin(RememberedAdmin):
         person = self.record(request, object_id)
         deed = partial(privacy.opt_in, person, by=doer(request))
         title, done = _("Wants mail again"), _("They may get mail again.")
-        return self.ask(request, person, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, person, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)
 
     def has_erase_permission(self, request: HttpRequest, _obj: object = None) -> bool:
         """Say whether the user may export and erase all data of a person."""

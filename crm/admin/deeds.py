@@ -5,7 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
@@ -101,6 +101,22 @@ def offer_accounts(form: forms.Form, name: str, request: HttpRequest) -> None:
     field = cast(forms.ModelChoiceField, form.fields[name])
     field.widget = AutocompleteSelect(Contact._meta.get_field("account"), admin.site)
     field.widget.choices = field.choices
+
+
+def filled(request: HttpRequest) -> QueryDict | None:
+    """Give what was sent with a click, if there was one; a form that asks nothing is filled in, too."""
+    return request.POST if request.method == "POST" else None
+
+
+class RuleForm(forms.ModelForm):
+    """A record's form that leaves the database's conditions to the rule, which refuses in a sentence."""
+
+    def _post_clean(self) -> None:
+        # Django checks the constraints while it cleans the record, and has no switch for it here.
+        record: Any = self.instance
+        record.validate_constraints = lambda **_options: None
+        super()._post_clean()  # type: ignore[misc]
+        del record.validate_constraints
 
 
 class Nothing(forms.Form):

@@ -106,4 +106,4 @@ class SuppressionAdmin(RecordAdmin):
         row = self.record(request, object_id)
         deed = partial(deliverability.release, row)
         title, done = _("Mail may go there again"), _("The address is released.")
-        return self.ask(request, row, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, row, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)

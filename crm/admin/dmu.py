@@ -97,12 +97,12 @@ class MembershipAdmin(RememberedAdmin):
         row = self.record(request, object_id)
         deed = partial(dmu.confirm, row, by=doer(request))
         title, done = _("Confirm the role"), _("The role is confirmed.")
-        return self.ask(request, row, deeds.Nothing(request.POST or None), deed, title=title, done=done)
+        return self.ask(request, row, deeds.Nothing(deeds.filled(request)), deed, title=title, done=done)
 
     @action(description=_("Set stance"), url_path="stance", icon="thumbs_up_down", permissions=["change"])
     def set_stance(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
-        form = StanceForm(request.POST or None, initial={"stance": row.stance})
+        form = StanceForm(deeds.filled(request), initial={"stance": row.stance})
         deed = partial(dmu.set_stance, row, by=doer(request))
         return self.ask(request, row, form, deed, title=_("Set the stance"), done=_("The stance is set."))
 
@@ -110,4 +110,4 @@ class MembershipAdmin(RememberedAdmin):
     def end(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
         deed = partial(dmu.end, row, by=doer(request))
-        return self.ask(request, row, EndForm(request.POST or None), deed, title=_("End the role"), done=_("The role ended."))
+        return self.ask(request, row, EndForm(deeds.filled(request)), deed, title=_("End the role"), done=_("The role ended."))

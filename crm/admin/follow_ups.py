@@ -124,10 +124,10 @@ class FollowUpAdmin(RememberedAdmin):
         row = self.record(request, object_id)
         deed = partial(follow_ups.close, row, by=doer(request))
         back = self.list_address()
-        return self.ask(request, row, Result(request.POST or None), deed, title=_("Done"), done=_("The task is done."), back=back)
+        return self.ask(request, row, Result(deeds.filled(request)), deed, title=_("Done"), done=_("The task is done."), back=back)
 
     @action(description=_("Reopen"), url_path="reopen", icon="replay", permissions=["change"])
     def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
         deed = partial(follow_ups.reopen, row)
-        return self.ask(request, row, deeds.Nothing(request.POST or None), deed, title=_("Reopen"), done=_("The task is open again."))
+        return self.ask(request, row, deeds.Nothing(deeds.filled(request)), deed, title=_("Reopen"), done=_("The task is open again."))

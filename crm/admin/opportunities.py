@@ -198,7 +198,7 @@ class OpportunityAdmin(RememberedAdmin):
     @action(description=_("Confirm BANT"), url_path="confirm", icon="verified", permissions=["change"], variant=ActionVariant.PRIMARY)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
-        form = Confirm(request.POST or None, opportunity=deal, initial={"kind": request.GET.get("kind")})
+        form = Confirm(deeds.filled(request), opportunity=deal, initial={"kind": request.GET.get("kind")})
         deed = partial(confirmations.confirm, deal, by=doer(request))
         return self.ask(request, deal, form, deed, title=_("Confirm a letter of BANT"), done=_("The confirmation is recorded."))
 
@@ -207,7 +207,7 @@ class OpportunityAdmin(RememberedAdmin):
         deal = self.record(request, object_id)
         given = get_object_or_404(deal.confirmations.standing(), pk=confirmation_id)
         deed = partial(confirmations.withdraw, given, by=doer(request))
-        form = Withdraw(request.POST or None)
+        form = Withdraw(deeds.filled(request))
         title, done = _("Withdraw: %(what)s") % {"what": given}, _("The confirmation is withdrawn.")
         return self.ask(request, deal, form, deed, title=title, done=done)
 
@@ -215,9 +215,9 @@ class OpportunityAdmin(RememberedAdmin):
     def advance(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
         following = opportunities.NEXT_STAGE.get(deal.stage, Stage.WON)
-        form: forms.Form = Advance(request.POST or None)
+        form: forms.Form = Advance(deeds.filled(request))
         if following == Stage.WON:
-            form = Won(request.POST or None, initial={"closed_on": policy.day_of(now())})
+            form = Won(deeds.filled(request), initial={"closed_on": policy.day_of(now())})
         deed = partial(opportunities.advance, deal, to=following, by=doer(request))
         title = _("Move on to: %(stage)s") % {"stage": Stage(following).label}
         return self.ask(request, deal, form, deed, title=title, done=_("The deal moved on."))
@@ -226,27 +226,27 @@ class OpportunityAdmin(RememberedAdmin):
     def lose(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
         deed = partial(opportunities.lose, deal, by=doer(request))
-        form = deeds.Because(request.POST or None)
+        form = deeds.Because(deeds.filled(request))
         return self.ask(request, deal, form, deed, title=_("The deal is lost"), done=_("The deal is recorded as lost."))
 
     @action(description=_("Reopen"), url_path="reopen", icon="replay", permissions=["change"])
     def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
         deed = partial(opportunities.reopen, deal, by=doer(request))
-        form = deeds.Because(request.POST or None)
+        form = deeds.Because(deeds.filled(request))
         return self.ask(request, deal, form, deed, title=_("Reopen the deal"), done=_("The deal is open again, as SQL."))
 
     @action(description=_("Start a pilot"), url_path="start-pilot", icon="science", permissions=["change"])
     def start_pilot(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
         deed = partial(pilots.start, opportunity=deal, by=doer(request))
-        form = StartPilot(request.POST or None)
+        form = StartPilot(deeds.filled(request))
         return self.ask(request, deal, form, deed, title=_("Start a pilot"), done=_("The pilot is started."))
 
     @action(description=_("Name the account"), url_path="name-account", icon="domain_add", permissions=["change"])
     def name_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
-        form = NameAccount(request.POST or None, request=request)
+        form = NameAccount(deeds.filled(request), request=request)
         deed = partial(opportunities.name_account, deal, by=doer(request))
         return self.ask(request, deal, form, deed, title=_("Say whose deal this is"), done=_("The deal has its account."))
 

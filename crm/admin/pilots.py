@@ -60,5 +60,5 @@ class PilotAdmin(RememberedAdmin):
     def judge(self, request: HttpRequest, object_id: str) -> HttpResponse:
         pilot = self.record(request, object_id)
         deed = partial(pilots.judge, pilot, by=doer(request))
-        form, back = Verdict(request.POST or None), page_of(pilot.opportunity)
+        form, back = Verdict(deeds.filled(request)), page_of(pilot.opportunity)
         return self.ask(request, pilot, form, deed, title=_("Give the verdict"), done=_("The verdict is given."), back=back)

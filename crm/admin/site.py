@@ -20,7 +20,7 @@ from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
-from crm.admin.deeds import DayField, MomentField
+from crm.admin.deeds import DayField, MomentField, RuleForm
 from crm.admin.lists import CheapPaginator, RecordList
 from crm.errors import Conflict, CrmError, Invalid
 from crm.models import User
@@ -80,6 +80,7 @@ class RecordAdmin(ModelAdmin):
     list_max_show_all = 50
     list_filter_submit = True
     compressed_fields = True
+    form: type[ModelForm] = RuleForm
     formfield_overrides = {
         models.DateField: {"form_class": DayField, "widget": DayField.widget},
         models.DateTimeField: {"form_class": MomentField, "widget": MomentField.widget},

@@ -8,6 +8,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -105,5 +106,5 @@ class ApiKeyAdmin(RecordAdmin):
             "media": self.media,
         }
         answer = TemplateResponse(request, "crm/admin/new_key.html", context)
-        answer["Cache-Control"] = "no-store"
+        add_never_cache_headers(answer)
         return answer
