@@ -73,7 +73,8 @@ class Installation:
             request.add_header("Authorization", f"Token {key}")
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status, json.loads(answer.read() or b"{}")
+                said = answer.read()
+                return answer.status, json.loads(said) if said.startswith((b"{", b"[")) else {}
         except urllib.error.HTTPError as refusal:
             return refusal.code, json.loads(refusal.read() or b"{}")
         except (urllib.error.URLError, ConnectionError):

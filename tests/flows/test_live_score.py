@@ -11,11 +11,12 @@ def test_an_activity_posted_over_the_api_changes_its_accounts_score_within_a_min
     installation.manage("shell", "-c", MAKE_USER)
     key = installation.manage("create_api_key", "coupling", "test").strip().splitlines()[-1].split()[-1]
     installation.start_all()
-    _, account = installation.call("POST", "/api/v1/accounts/", {"name": "Jansen BV", "domain": "jansen.nl", "employees": 5}, key)
+    status, account = installation.call("POST", "/api/v1/accounts", {"name": "Jansen BV", "domain": "jansen.nl", "employees": 5}, key)
+    assert status == 201, account
     moment = (datetime.now(UTC) - timedelta(minutes=1)).isoformat()
     activity = {"account": account["id"], "kind": "meeting", "occurred_at": moment, "source": "test", "external_id": "1"}
 
-    status, _ = installation.call("POST", "/api/v1/activities/", activity, key)
+    status, _ = installation.call("POST", "/api/v1/activities", activity, key)
     seconds = installation.wait_for(lambda: score(installation, account["id"], key) > 0, seconds=60)
 
     assert status == 201
@@ -25,7 +26,7 @@ def test_an_activity_posted_over_the_api_changes_its_accounts_score_within_a_min
 
 
 def score(installation, account_id: int, key: str) -> float:
-    _, found = installation.call("GET", f"/api/v1/accounts/{account_id}/", key=key)
+    _, found = installation.call("GET", f"/api/v1/accounts/{account_id}", key=key)
     return float((found.get("standing") or {}).get("score", 0))
 
 
