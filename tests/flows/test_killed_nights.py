@@ -56,6 +56,7 @@ class Elsewhere:
     """A database that other processes can reach: PostgreSQL's own, or a file with what is in memory."""
 
     def __init__(self, folder):
+        self.started = []
         self.file = None if connection.vendor == "postgresql" else folder / "quorum.sqlite3"
         where = connection.settings_dict
         self.url = f"sqlite:///{self.file}" if self.file else "postgres://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**where)
@@ -78,7 +79,8 @@ class Elsewhere:
         numbers = json.dumps({"abm": {"NIGHTLY": {"accounts_per_chunk": 5}}})
         env = os.environ | {"DATABASE_URL": self.url, "QUORUM_POLICY": numbers, "VAR_DIR": str(folder)}
         command = [sys.executable, Path(settings.BASE_DIR) / "manage.py", "nightly", day.isoformat()]
-        return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.started.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+        return self.started[-1]
 
     def chunks_done(self):
         self.pull()
@@ -89,7 +91,11 @@ class Elsewhere:
 def elsewhere(transactional_db, tmp_path, monkeypatch):
     monkeypatch.setattr(policy, "NIGHTLY", policy.Nightly(accounts_per_chunk=5))
     ProfileFactory(industries=[], employees_from=50)
-    return Elsewhere(tmp_path)
+    there = Elsewhere(tmp_path)
+    yield there
+    for process in there.started:
+        process.kill()
+        process.communicate()
 
 
 def undisturbed(day, accounts):
@@ -105,14 +111,13 @@ def undisturbed(day, accounts):
 
 def kill_when(process, elsewhere, done):
     """Kill a run without warning as soon as so many chunks are done."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while elsewhere.chunks_done() < done:
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait(10) == -signal.SIGKILL
-    process.stdout.close()
 
 
 def test_a_run_that_is_killed_twice_ends_where_an_undisturbed_one_ends(elsewhere, tmp_path):
