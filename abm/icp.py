@@ -14,9 +14,7 @@ from abm.models import AccountFit, IdealCustomerProfile
 from crm.models import Account, DmuMembership, DmuRole
 
 KNOWN, ASSUMED, MISSING = "known", "assumed", "missing"
-# Shares of a part's points, and how far outside its bounds a figure is still near. Source: judgement.
-FULL, LISTED, HALF, NOTHING = 1.0, 0.8, 0.5, 0.0
-NEAR_FACTOR = 2
+FULL, NOTHING = 1.0, 0.0
 
 SENTENCES: dict[str, Promise] = {
     "no_profile": _("There is no ideal customer profile in force."),
@@ -67,7 +65,7 @@ def fit(
         _industry(profile.industries, industry, numbers.industry_points),
         _range("size", numbers.size_points, employees, low=profile.employees_from, high=profile.employees_to),
         _range("revenue", numbers.revenue_points, revenue, low=profile.revenue_from, high=profile.revenue_to),
-        _reason("decider", numbers.decider_points, {KNOWN: FULL, ASSUMED: HALF}.get(decider, NOTHING), f"decider_{decider}"),
+        _reason("decider", numbers.decider_points, {KNOWN: FULL, ASSUMED: numbers.half_share}.get(decider, NOTHING), f"decider_{decider}"),
     )
     return Fit(min(100, sum(reason["points"] for reason in reasons)), reasons, profile.pk)
 
@@ -87,7 +85,7 @@ def _industry(fitting: Collection[str], industry: str, of: int) -> dict[str, Any
         return _reason("industry", of, NOTHING, "industry_other", industry=industry)
     if name == ranked[0]:
         return _reason("industry", of, FULL, "industry_first", industry=industry)
-    return _reason("industry", of, LISTED, "industry_listed", industry=industry)
+    return _reason("industry", of, policy.FIT.listed_share, "industry_listed", industry=industry)
 
 
 def _range(part: str, of: int, value: Decimal | int | None, *, low: Decimal | int | None, high: Decimal | int | None) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def _range(part: str, of: int, value: Decimal | int | None, *, low: Decimal | in
         return _reason(part, of, FULL, f"{part}_any")
     if value is None:
         return _reason(part, of, NOTHING, f"{part}_unknown")
-    for factor, share, where in ((1, FULL, "within"), (NEAR_FACTOR, HALF, "near")):
+    for factor, share, where in ((1, FULL, "within"), (policy.FIT.near_factor, policy.FIT.half_share, "near")):
         if (low is None or value * factor >= low) and (high is None or value <= high * factor):
             return _reason(part, of, share, f"{part}_{where}", value=int(value))
     return _reason(part, of, NOTHING, f"{part}_outside", value=int(value))

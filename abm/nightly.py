@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
@@ -15,8 +15,6 @@ from crm import policy as crm_policy
 from crm.errors import Invalid
 from crm.models import Account
 
-# The local time from which a day's run is due; config/celery.py starts it then.
-DUE_FROM = time(2, 30)
 ERROR_CHARACTERS = 500
 
 logger = logging.getLogger(__name__)
@@ -46,7 +44,8 @@ def run(day: date, *, clock: Clock, told: Callable[[NightlyChunk], None] | None 
 
 def is_due(*, at: datetime) -> bool:
     """Say whether today's run should have finished: its hour has come, and it has not."""
-    if at.astimezone(crm_policy.ZONE).time() < DUE_FROM:
+    local = at.astimezone(crm_policy.ZONE)
+    if local.hour * 60 + local.minute < policy.NIGHTLY.due_from_minutes:
         return False
     return not NightlyRun.objects.filter(day=crm_policy.day_of(at), finished_at__isnull=False).exists()
 

@@ -75,6 +75,10 @@ class Fit:
     size_points: int = 30
     revenue_points: int = 20
     decider_points: int = 15
+    # What a listed industry that is not the first, a size or revenue near the bounds, an assumed decider get of it.
+    listed_share: float = 0.8
+    half_share: float = 0.5
+    near_factor: int = 2
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,7 @@ class Alerts:
     warming_up_points: float = 10.0
     warming_up_from_score: float = 30.0
     compared_with_days_ago: int = 7
+    warming_up_due_days: int = 2
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,8 @@ class Nightly:
     """The nightly run. Source: measured, 500 accounts are one transaction of well under a second."""
 
     accounts_per_chunk: int = 500
+    # Local minutes after midnight from which a day's run is due; config/celery.py starts it then.
+    due_from_minutes: int = 150
     daily_history_days: int = 90
     history_from_score: float = 0.1
     look_back_for_bounces_days: int = 3

@@ -9,9 +9,6 @@ from abm.models import AccountStanding
 from crm import follow_ups
 from crm.models import Account, FollowUp
 
-# Days a rep gets to call an account that warms up. Source: judgement.
-WARMING_UP_DUE_DAYS = 2
-
 
 def is_warm(score: Decimal, momentum: Decimal) -> bool:
     """Say whether an account is active, and much more so than it was."""
@@ -37,7 +34,7 @@ def _open(account: Account, standing: AccountStanding, *, at: datetime) -> Follo
     return follow_ups.open(
         reason=FollowUp.Reason.WARMING_UP,
         owner=account.owner,
-        due_on=follow_ups.due_after(at, WARMING_UP_DUE_DAYS),
+        due_on=follow_ups.due_after(at, policy.ALERTS.warming_up_due_days),
         at=at,
         account=account,
         about=f"account:{account.pk}",
