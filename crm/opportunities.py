@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.db.models import F
@@ -15,6 +16,7 @@ from crm.models import Account, Confirmation, ConfirmationKind, DmuRole, FollowU
 __all__ = [
     "advance",
     "begin",
+    "change",
     "confirm",
     "lose",
     "missing_for",
@@ -76,15 +78,58 @@ def begin(
 
 
 def _refuse_beginning(stage: str, *, amount: Decimal | None, currency: str) -> None:
-    wrong = {}
+    wrong = _wrong_money(amount, currency)
     if stage not in (Stage.MQL, Stage.SQL):
         wrong["stage"] = _("A deal begins as MQL or SQL.")
+    _refuse_if(wrong)
+
+
+def _wrong_money(amount: Decimal | None, currency: str) -> dict[str, str]:
+    wrong = {}
     if amount is not None and not 0 <= amount < 10**12:
         wrong["amount"] = _("This is not an amount of money.")
     if len(currency) != 3:
         wrong["currency"] = _("Give the three letters of a currency.")
+    return wrong
+
+
+def _refuse_if(wrong: dict[str, str]) -> None:
     if wrong:
         raise errors.Invalid(" ".join(wrong.values()), detail={**wrong})
+
+
+CHANGEABLE = frozenset({"name", "product", "amount", "currency", "expected_close_on", "owner"})
+
+
+@transaction.atomic
+def change(opportunity: Opportunity, *, at: datetime, by: User | None = None, **figures: Any) -> Opportunity:
+    """Put name, product, amount, currency, expected close or owner right; a stage that asks for a figure keeps one.
+
+    The deal goes along to the team of a new owner. Raises Conflict when it changed since the caller read it.
+    """
+    _refuse_if({name: _("This cannot be changed here.") for name in sorted(figures.keys() - CHANGEABLE)})
+    row = _claim(opportunity)
+    for name, figure in figures.items():
+        setattr(row, name, figure)
+    row.name = in_words(row.name, "name", at_most=200)
+    _refuse_if(_wrong_money(row.amount, row.currency) | _wrong_to_leave_out(row))
+    if row.owner and "owner" in figures:
+        row.team = row.owner.team or row.team
+    if by:
+        row._history_user = by  # type: ignore[attr-defined]
+    row.save(update_fields=[*figures, "team", "updated_at"])
+    opportunity.refresh_from_db()
+    return opportunity
+
+
+def _wrong_to_leave_out(row: Opportunity) -> dict[str, str]:
+    """Name the figures without which the deal could not stand where it stands; imported history never had to."""
+    if row.is_imported_history or row.stage not in (Stage.PROPOSAL, Stage.WON):
+        return {}
+    wrong = {} if row.amount is not None else {"amount": _("The stage asks for this.")}
+    if row.stage == Stage.PROPOSAL and row.expected_close_on is None:
+        wrong["expected_close_on"] = _("The stage asks for this.")
+    return wrong
 
 
 def _begun(opportunity: Opportunity, *, at: datetime, by: User | None) -> Opportunity:

@@ -159,6 +159,9 @@ class OpportunityAdmin(RememberedAdmin):
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> Opportunity:
         return opportunities.begin(at=now(), by=doer(request), **values)
 
+    def correct(self, request: HttpRequest, record: Opportunity, values: dict[str, Any]) -> Opportunity:
+        return opportunities.change(record, at=now(), by=doer(request), **values)
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         deal = self.get_object(request, object_id) if request.method == "GET" else None
         panels = self.panels(request, deal) if deal else {}

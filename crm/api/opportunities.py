@@ -1,6 +1,5 @@
 """Opportunities over the API: begin, confirm, withdraw, move through the gate; the stage has no other way."""
 
-from django.db import transaction
 from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
@@ -174,13 +173,8 @@ class OpportunityViewSet(ReadViewSet):
     @extend_schema(request=OpportunityFigures, responses=OpportunitySerializer)
     def partial_update(self, request, pk: str) -> Response:
         """Put the figures of a deal right; the stage is not one of them."""
-        deal, figures = self.get_object(), self.given(OpportunityFigures, partial=True)
-        for name, figure in figures.items():
-            setattr(deal, name, figure)
-        # Only these columns: a stage that somebody moved meanwhile stays moved, and the constraints judge the figures.
-        with transaction.atomic():
-            deal.save(update_fields=[*figures, "updated_at"])
-        return self.answer(deal)
+        figures = self.given(OpportunityFigures, partial=True)
+        return self.answer(opportunities.change(self.get_object(), at=self.at, by=request.user, **figures))
 
     @deed(ConfirmationFacts, ConfirmationSerializer, status=201)
     def confirm(self, request, pk: str) -> Response:
