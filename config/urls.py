@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from abm.api import nightly_runs
 from crm.api import health
-from crm.api.contract import no_such_address
+from crm.api.contract import no_such_address, without_slash
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
@@ -17,6 +17,7 @@ urlpatterns = [
     path("api/v1/", include("abm.api.urls")),
     path("api/v1/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/v1/docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
+    re_path(r"^api/v1/(?P<address>.*[^/])/$", without_slash),
     re_path(r"^api/", no_such_address),
     path("healthz", health.alive),
     path("readyz", health.ready, {"more": (nightly_runs.last_finished,)}),

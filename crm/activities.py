@@ -12,6 +12,8 @@ from crm import activity_kinds, events, policy
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, ActivityChange, Contact, Opportunity, User
 
+# A field and why it cannot be right.
+Wrong = tuple[str, str]
 # Clocks differ: a little ahead is accepted, tomorrow is not.
 AHEAD = timedelta(minutes=10)
 
@@ -32,12 +34,13 @@ class NewActivity:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of one row: its activity, whether this call made it, or why not."""
+    """What became of one row: its activity, whether this call made it, or why not and by which field."""
 
     index: int
     activity_id: int | None
     created: bool
     error: str = ""
+    field: str = ""
 
 
 def record(
@@ -67,7 +70,7 @@ def record(
     )
     (outcome,) = record_many([row], source=source, at=at, by=by)
     if outcome.activity_id is None:
-        raise Invalid(outcome.error)
+        raise Invalid(outcome.error, detail={outcome.field: outcome.error})
     return Activity.objects.get(pk=outcome.activity_id)
 
 
@@ -97,8 +100,8 @@ def _chunks(rows: Iterable[tuple[int, NewActivity]]) -> Iterator[list[tuple[int,
 
 def _record_chunk(rows: list[tuple[int, NewActivity]], *, source: str, at: datetime, by: User | None) -> Iterator[Recorded]:
     """Check, insert and queue one chunk in a fixed number of statements."""
-    wrong = {index: error for (index, _row), error in zip(rows, _wrong([row for _index, row in rows], at), strict=True) if error}
-    yield from (Recorded(index, None, created=False, error=error) for index, error in wrong.items())
+    wrong = {index: found for (index, _row), found in zip(rows, _wrong([row for _index, row in rows], at), strict=True) if found}
+    yield from (Recorded(index, None, created=False, error=error, field=field) for index, (field, error) in wrong.items())
     # The same external id twice in one call is one activity: the first row makes it.
     maker: dict[str, int] = {}
     makers = {index: maker.setdefault(row.external_id or f"#{index}", index) for index, row in rows if index not in wrong}
@@ -148,8 +151,8 @@ def _activity(row: NewActivity, *, source: str, at: datetime, by: User | None) -
     )
 
 
-def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[str]:
-    """Say for each row why it cannot be right, or nothing; three look-ups, however many rows."""
+def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[Wrong | None]:
+    """Say for each row which field cannot be right and why, or nothing; three look-ups, however many rows."""
     accounts = set(Account.objects.filter(pk__in={row.account_id for row in rows}).values_list("pk", flat=True))
     contacts = dict(Contact.objects.filter(pk__in={row.contact_id for row in rows if row.contact_id}).values_list("pk", "account_id"))
     deals = dict(
@@ -158,28 +161,28 @@ def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[str]:
     return [_wrong_moment(row, at) or _wrong_kind(row) or _wrong_place(row, accounts, contacts, deals) for row in rows]
 
 
-def _wrong_moment(row: NewActivity, at: datetime) -> str:
+def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
     if row.occurred_at.tzinfo is None:
-        return _("The moment has no time zone.")
-    return _("The moment lies in the future.") if row.occurred_at > at + AHEAD else ""
+        return "occurred_at", _("The moment has no time zone.")
+    return ("occurred_at", _("The moment lies in the future.")) if row.occurred_at > at + AHEAD else None
 
 
-def _wrong_kind(row: NewActivity) -> str:
+def _wrong_kind(row: NewActivity) -> Wrong | None:
     if len(row.external_id) > 100:
-        return _("The id at the source is longer than 100 characters.")
+        return "external_id", _("The id at the source is longer than 100 characters.")
     if row.kind in activity_kinds.KINDS:
-        return ""
-    return _("Unknown kind '%(kind)s'; known are %(known)s.") % {"kind": row.kind[:50], "known": ", ".join(activity_kinds.KINDS)}
+        return None
+    return "kind", _("Unknown kind '%(kind)s'; known are %(known)s.") % {"kind": row.kind[:50], "known": ", ".join(activity_kinds.KINDS)}
 
 
-def _wrong_place(row: NewActivity, accounts: set[int], contacts: Mapping[int, int], deals: Mapping[int, int | None]) -> str:
+def _wrong_place(row: NewActivity, accounts: set[int], contacts: Mapping[int, int], deals: Mapping[int, int | None]) -> Wrong | None:
     if row.account_id not in accounts:
-        return _("There is no account %(id)s.") % {"id": row.account_id}
+        return "account", _("There is no account %(id)s.") % {"id": row.account_id}
     if row.contact_id is not None and contacts.get(row.contact_id) != row.account_id:
-        return _("There is no contact %(id)s at this account.") % {"id": row.contact_id}
+        return "contact", _("There is no contact %(id)s at this account.") % {"id": row.contact_id}
     if row.opportunity_id is not None and deals.get(row.opportunity_id) != row.account_id:
-        return _("There is no opportunity %(id)s at this account.") % {"id": row.opportunity_id}
-    return ""
+        return "opportunity", _("There is no opportunity %(id)s at this account.") % {"id": row.opportunity_id}
+    return None
 
 
 def _queue(changes: Iterable[tuple[Activity, int]]) -> None:
@@ -212,8 +215,9 @@ def correct(activity: Activity, *, at: datetime, by: User | None = None, **chang
     for name, value in changes.items():
         setattr(after, name, value)
     after.day = policy.day_of(after.occurred_at)
-    if error := _wrong([_as_new(after)], at)[0]:
-        raise Invalid(error)
+    if found := _wrong([_as_new(after)], at)[0]:
+        field, error = found
+        raise Invalid(error, detail={field: error})
     after.recorded_by = by or after.recorded_by
     after.save()
     _queue([(before, -1), (after, 1)])

@@ -142,7 +142,7 @@ class ActivityViewSet(ReadViewSet):
         source = facts.pop("source")
         (outcome,) = activities.record_many([_by_ids(facts)], source=source, at=self.at, by=request.user)
         if outcome.activity_id is None:
-            raise Invalid(outcome.error)
+            raise Invalid(outcome.error, detail={outcome.field: outcome.error})
         activity = self.get_queryset().filter(pk=outcome.activity_id).first()
         if activity is None:
             raise Conflict(_taken())

@@ -16,6 +16,7 @@ from django.core.exceptions import ValidationError as FieldRefusal
 from django.db import DataError, IntegrityError
 from django.db.models import Model, Q
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import resolve
 from django.utils.translation import gettext as _
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
@@ -119,6 +120,16 @@ def _headers(error: Exception) -> Iterator[tuple[str, str]]:
         yield "WWW-Authenticate", way_in
     if seconds := getattr(error, "wait", None):
         yield "Retry-After", str(ceil(seconds))
+
+
+@csrf_exempt
+def without_slash(request: HttpRequest, address: str) -> HttpResponse:
+    """Answer an address with a slash behind it as the one without: a redirect would lose the body of a POST."""
+    try:
+        found = resolve(f"/api/v1/{address}")
+    except Http404:
+        return no_such_address(request)
+    return found.func(request, *found.args, **found.kwargs)
 
 
 @csrf_exempt

@@ -477,3 +477,12 @@ def test_the_key_of_somebody_who_left_us_opens_nothing(lead):
 
 def test_addresses_have_no_trailing_slash_and_numbers_for_ids():
     assert resolve("/api/v1/opportunities/7/advance").kwargs == {"pk": "7"}
+
+
+def test_a_slash_behind_an_address_changes_nothing(rep_api, rep):
+    account = account_of(rep)
+
+    assert rep_api.get(f"/api/v1/accounts/{account.pk}/").json() == rep_api.get(f"/api/v1/accounts/{account.pk}").json()
+    assert rep_api.post("/api/v1/accounts/", {"name": "Jansen BV"}).status_code == 201
+    assert rep_api.get("/api/v1/nothing/").json()["code"] == "not_found"
+    assert rep_api.get("/api/v1/nothing//").json()["code"] == "not_found"
