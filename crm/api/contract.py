@@ -129,7 +129,8 @@ def without_slash(request: HttpRequest, address: str) -> HttpResponse:
         found = resolve(f"/api/v1/{address}")
     except Http404:
         return no_such_address(request)
-    return found.func(request, *found.args, **found.kwargs)
+    answer: HttpResponse = found.func(request, *found.args, **found.kwargs)
+    return answer
 
 
 @csrf_exempt
