@@ -23,7 +23,7 @@ from crm.admin.site import Place, RememberedAdmin, doer
 from crm.models import Account, Activity, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stance, Team, User
 
 CHANNEL_ICONS = {"web": "language", "email": "mail", "event": "event", "meeting": "groups", "phone": "call", "note": "sticky_note_2"}
-ACTIVITIES_SHOWN, PEOPLE_SHOWN, DEALS_SHOWN = 20, 20, 20
+ACTIVITIES_SHOWN, PEOPLE_SHOWN, DEALS_SHOWN = 20, 20, 8
 
 # Walks the index from one industry to the next: a DISTINCT would read every account.
 INDUSTRIES = """
@@ -194,9 +194,9 @@ def involved(account: Account, coverage: dmu.Coverage) -> QuerySet[DmuMembership
 
 
 def open_deals(request: HttpRequest, account: Account) -> QuerySet[Opportunity]:
-    """Give the open deals at the account, the newest first."""
+    """Give the open deals at the account, the newest first and imported ones after them."""
     seen = Opportunity.objects.visible_to(request.user).open()
-    return seen.filter(account=account).select_related("owner").order_by("-id")[:DEALS_SHOWN]
+    return seen.filter(account=account).select_related("owner").order_by("imported_stage", "-id")[:DEALS_SHOWN]
 
 
 def others(account: Account) -> QuerySet[Contact]:

@@ -7,7 +7,9 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.formats import date_format
+from django.utils.html import format_html
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
@@ -70,14 +72,13 @@ class FollowUpAdmin(RememberedAdmin):
 
     place = Place("selling", 5, "task_alt")
     deletable = True
-    list_display = ["title", "account", "owner", "due", "reason"]
+    list_display = ["title", "account", "owner", "due", "do"]
     list_display_links = ["title"]
     list_filter = [MineFilter, OpenFilter, ReasonFilter]
     list_select_related = ["account", "contact__person", "opportunity", "owner"]
     search_fields = ["text", "account__name"]
     autocomplete_fields = ["account", "contact", "opportunity"]
     actions_detail = ["close", "reopen"]
-    actions_row = ["close"]
     add_fieldsets = [(None, {"fields": ["text", ("due_on", "owner"), "account", "contact", "opportunity"]})]
     fieldsets = [
         (None, {"fields": ["title", "text", ("due_on", "owner"), ("account", "contact"), ("opportunity", "reason")]}),
@@ -95,6 +96,11 @@ class FollowUpAdmin(RememberedAdmin):
             return shown
         late = follow_up.due_on < today
         return chip(shown, "lost" if late else "assumed", sign="!" if late else "", title=_("overdue") if late else _("today"))
+
+    @display(description=_("do"))
+    def do(self, follow_up: FollowUp) -> str:
+        deed, label = ("reopen", _("Reopen")) if follow_up.closed_at else ("close", _("Done"))
+        return format_html('<a class="q-button" href="{}">{}</a>', reverse(f"admin:crm_followup_{deed}", args=[follow_up.pk]), label)
 
     def get_readonly_fields(self, request: HttpRequest, obj: FollowUp | None = None) -> list[str]:
         """Whom it is about, and why, stays as it was opened."""

@@ -175,6 +175,13 @@ class RecordAdmin(ModelAdmin):
             messages.error(request, str(refusal))
             return redirect(request.path)
 
+    def get_actions(self, request: HttpRequest) -> Any:
+        """Leave the deletion of many at once to administrators: they alone may delete accounts."""
+        actions = super().get_actions(request)
+        if not request.user.has_perm("crm.delete_account"):
+            actions.pop("delete_selected", None)
+        return actions
+
     def list_address(self) -> str:
         """Give the address of the list."""
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")

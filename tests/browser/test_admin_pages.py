@@ -110,7 +110,7 @@ def page(context: BrowserContext, seen: Seen, live_server: LiveServer, account: 
     page.fill("input[name=username]", "noor")
     page.fill("input[name=password]", PASSWORD)
     page.click("button[type=submit]")
-    page.wait_for_url(f"{live_server.url}/admin/")
+    page.wait_for_url(f"{live_server.url}/admin/crm/account/")
     return page
 
 
