@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
 from django_celery_beat.admin import ClockedScheduleAdmin as BeatClockedScheduleAdmin
 from django_celery_beat.admin import CrontabScheduleAdmin as BeatCrontabScheduleAdmin
 from django_celery_beat.admin import PeriodicTaskAdmin as BeatPeriodicTaskAdmin
@@ -34,7 +35,7 @@ class PeriodicForm(PeriodicTaskForm):
 class PeriodicTaskAdmin(BeatPeriodicTaskAdmin, ModelAdmin):
     """What runs when."""
 
-    place = Place("settings", 6, "schedule", "Schedule")
+    place = Place("settings", 6, "schedule", _("Schedule"))
     form = PeriodicForm
     # The package's own form page carries an inline script, which the content security policy refuses.
     change_form_template = None
