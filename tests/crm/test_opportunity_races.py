@@ -153,7 +153,7 @@ def test_imported_history_may_stand_where_no_gate_let_it_in():
     [
         ({"stage": "won", "closed_on": "2026-01-01"}, "gate_of_won|imported_means_this_stage"),
         ({"stage": "won", "closed_on": "2026-01-01", "imported_stage": ""}, "gate_of_won"),
-        ({"imported_stage": "won"}, "imported_means_this_stage"),
+        ({"imported_stage": "won"}, "imported_means_this_stage|history_only_from_birth"),
     ],
 )
 def test_the_database_refuses_to_win_an_imported_lead(change, refused_by):
