@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import DecimalField, Exists, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -56,7 +57,7 @@ SENTENCES: dict[str, Promise] = {
 
 def in_words(reason: Mapping[str, Any]) -> str:
     """Say one stored reason as a sentence, in the reader's language."""
-    return str(SENTENCES[reason["part"]]) % {name: f"{reason[name]:g}" for name in ("value", "points")}
+    return str(SENTENCES[reason["part"]]) % {name: number_format(f"{reason[name]:g}") for name in ("value", "points")}
 
 
 class Figures(NamedTuple):

@@ -161,7 +161,6 @@ TIME_ZONE = env.str("TIME_ZONE", default="Europe/Amsterdam")
 USE_TZ = True
 FORMAT_MODULE_PATH = ["config.formats"]
 PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default="NL")
-DEFAULT_CURRENCY = env.str("DEFAULT_CURRENCY", default="EUR")
 
 # Numbers of the playbook that this organisation changed, as JSON, e.g. {"crm": {"BANT": {"stale_after_days": 120}}};
 # crm/policy.py and abm/policy.py name them all, and an unknown name stops the start.

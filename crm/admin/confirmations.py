@@ -60,7 +60,7 @@ class ConfirmationAdmin(ReadOnlyAdmin):
 
     @display(description=_("confirmed"), ordering="confirmed_at")
     def confirmed_day(self, row: Confirmation) -> str:
-        return date_format(localtime(row.confirmed_at), "j M Y")
+        return date_format(localtime(row.confirmed_at), "SHORT_DATE_FORMAT")
 
 
 @admin.register(StageMove)

@@ -91,7 +91,7 @@ class FollowUpAdmin(RememberedAdmin):
 
     @display(description=_("due"), ordering="due_on")
     def due(self, follow_up: FollowUp) -> str:
-        shown, today = date_format(follow_up.due_on, "j M Y"), policy.day_of(now())
+        shown, today = date_format(follow_up.due_on, "SHORT_DATE_FORMAT"), policy.day_of(now())
         if follow_up.closed_at or follow_up.due_on > today:
             return shown
         late = follow_up.due_on < today

@@ -183,7 +183,7 @@ def bar(value: float | Decimal, *, shown: object = None) -> SafeString:
     return format_html(
         '<span class="q-score q-{}"><b>{}</b><span class="q-bar"><i style="width:{}%"></i></span></span>',
         tone,
-        value if shown is None else shown,
+        number_format(value) if shown is None else shown,
         round(max(0, min(100, value))),
     )
 
@@ -193,7 +193,7 @@ def change_arrow(points: float, *, still: float = 0.05) -> SafeString:
     if abs(points) < still:
         return format_html('<span class="q-still">{}</span>', "–")
     arrow, tone = ("▲", "up") if points > 0 else ("▼", "down")
-    return format_html('<span class="q-change q-{}">{} {}{}</span>', tone, arrow, "+" if points > 0 else "−", f"{abs(points):.1f}")
+    return format_html('<span class="q-change q-{}">{} {}{}</span>', tone, arrow, "+" if points > 0 else "−", number_format(abs(points), 1))
 
 
 STAGE_TONES = {"mql": "plain", "sql": "known", "opportunity": "reachable", "proposal": "reachable", "won": "engaged", "lost": "lost"}
