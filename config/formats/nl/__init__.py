@@ -1,0 +1,1 @@
+"""Dutch, with the month in letters: a reader need not guess which number is the month."""

@@ -1,0 +1,8 @@
+"""Dates with a short month in lower case, as Dutch writes it, and times of 24 hours."""
+
+DATE_FORMAT = "j b Y"
+SHORT_DATE_FORMAT = "j b Y"
+DATETIME_FORMAT = "j b Y, H:i"
+SHORT_DATETIME_FORMAT = "j b Y, H:i"
+TIME_FORMAT = "H:i"
+FIRST_DAY_OF_WEEK = 1
