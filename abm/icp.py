@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -51,7 +52,8 @@ class Fit:
 def in_words(reason: Mapping[str, Any]) -> str:
     """Say a reason in the reader's language."""
     facts: Mapping[str, object] = reason["facts"]
-    return str(SENTENCES[reason["code"]]) % facts
+    said = {name: number_format(fact, force_grouping=True) if isinstance(fact, int) else fact for name, fact in facts.items()}
+    return str(SENTENCES[reason["code"]]) % said
 
 
 def fit(

@@ -6,6 +6,7 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import date_format, number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -98,6 +99,9 @@ class FollowUp(models.Model):
         if self.text:
             return self.text
         about = {"contact": self.contact, "account": self.account, "opportunity": self.opportunity} | self.facts
+        about |= {name: number_format(about[name]) for name in ("score", "before") if name in self.facts}
+        if ended := self.facts.get("ends_on"):
+            about["ends_on"] = date_format(date.fromisoformat(ended), "SHORT_DATE_FORMAT")
         if roles := self.facts.get("roles"):
             about["roles"] = ", ".join(gettext(role) for role in roles)
         sentence: str = str(SENTENCES[self.reason]) % about

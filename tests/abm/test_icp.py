@@ -137,7 +137,7 @@ def test_every_reason_can_be_said_in_words():
     assert said.keys() == icp.SENTENCES.keys()
     assert said["size_near"] == "30 employees: nearly the right size."
     assert said["industry_listed"] == "Retail is among the industries that fit."
-    assert said["revenue_near"] == "Revenue of 5500000: nearly right."
+    assert said["revenue_near"] == "Revenue of 5,500,000: nearly right."
 
 
 @pytest.mark.django_db

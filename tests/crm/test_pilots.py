@@ -134,7 +134,7 @@ def test_an_overdue_pilot_is_one_follow_up_however_often_it_is_chased(rep, at):
     assert (follow_up.reason, follow_up.subject_key, follow_up.facts) == ("pilot_overdue", f"pilot:{pilot.pk}", {"ends_on": "2026-03-09"})
     assert (follow_up.owner, follow_up.opportunity, follow_up.account) == (rep, pilot.opportunity, pilot.opportunity.account)
     assert follow_up.due_on == date(2026, 3, 13)
-    assert follow_up.title == f"The pilot of {pilot.opportunity} ended on 2026-03-09: give a verdict"
+    assert follow_up.title == f"The pilot of {pilot.opportunity} ended on 9 Mar 2026: give a verdict"
 
 
 def test_a_pilot_is_overdue_from_the_local_day_after_its_end(at):

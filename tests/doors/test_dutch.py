@@ -15,9 +15,10 @@ from django.test import Client
 from django.utils import translation
 from rest_framework.test import APIClient
 
+from abm import icp
 from config.language import PreferredLanguageMiddleware
 from crm.errors import gate_sentence
-from crm.models import Account, Opportunity, User
+from crm.models import Account, FollowUp, Opportunity, User
 from tests.factories.crm import AccountFactory, MembershipFactory, OpportunityFactory
 
 FOLDERS = ("crm", "abm", "config")
@@ -267,6 +268,16 @@ def test_closed_gate_is_refused_in_dutch_over_the_api(rep_api: APIClient, deal: 
     assert "The gate is closed: two of budget, authority and timing must be confirmed." in english.text
     deal.refresh_from_db()
     assert (deal.stage, deal.revision) == ("sql", 0)
+
+
+def test_days_and_numbers_in_sentences_are_written_as_dutch_writes_them() -> None:
+    pilot = FollowUp(reason="pilot_overdue", opportunity=Opportunity(name="Vloot"), facts={"ends_on": "2026-03-09"})
+    warm = FollowUp(reason="warming_up", account=Account(name="Bakker BV"), facts={"score": "41.5", "before": "21.4"})
+
+    with translation.override("nl"):
+        assert pilot.title == "De pilot van Vloot eindigde op 9 mrt 2026: oordeel geven"
+        assert warm.title == "Bakker BV warmt op: score 41,5, een week geleden 21,4"
+        assert icp.in_words({"code": "revenue_near", "facts": {"value": 5500000}}) == "Omzet van 5.500.000: past bijna."
 
 
 def test_gate_that_is_closed_for_more_than_one_reason_counts_them_in_dutch() -> None:
