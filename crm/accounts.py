@@ -46,26 +46,34 @@ def match(text: str) -> Account | None:
 def open(*, at: datetime, by: User | None = None, **facts: object) -> Account:
     """Open an account; it belongs to whoever opens it and to that person's team unless said otherwise."""
     account = Account(**{"owner": by, "team": by.team if by else None} | facts)
-    return _save(account)
+    with transaction.atomic():
+        _check(account)
+        account.save()
+        events.tell(events.dmu_changed, account_ids=[account.pk])
+    return account
 
 
 @transaction.atomic
 def change(account: Account, *, at: datetime, by: User | None = None, **facts: object) -> Account:
-    """Change what is known of an account."""
+    """Change what is known of an account; only what is named here is written, so two people's changes both stay."""
+    row = Account.objects.select_for_update(of=("self",), no_key=True).get(pk=account.pk)
     for name, value in facts.items():
-        setattr(account, name, value)
-    return _save(account)
+        setattr(row, name, value)
+    _check(row)
+    if by:
+        row._history_user = by  # type: ignore[attr-defined]
+    row.save(update_fields=[*facts, "domain", "updated_at"])
+    events.tell(events.dmu_changed, account_ids=[row.pk])
+    account.refresh_from_db()
+    return account
 
 
-@transaction.atomic
-def _save(account: Account) -> Account:
+def _check(account: Account) -> None:
+    """Refuse what an account cannot be, and bring its domain to the registrable part."""
     account.domain = _checked_domain(account)
     if not account.name.strip():
         raise Invalid(_("An account needs a name."), detail={"name": _("This may not be empty.")})
     _check_parents(account)
-    account.save()
-    events.tell(events.dmu_changed, account_ids=[account.pk])
-    return account
 
 
 def _checked_domain(account: Account) -> str:

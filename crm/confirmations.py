@@ -40,6 +40,8 @@ def confirm(
     """
     evidence = in_words(evidence, "evidence", at_most=10_000)
     confirmed_at = confirmed_at or at
+    # The contact before the deal, as a departure takes them.
+    list(Contact.objects.claimed().filter(pk=contact.pk))
     row = _touch([opportunity.pk])[0]
     older = Confirmation.objects.standing().filter(opportunity=row, kind=kind)
     _refuse_giver(row, kind, contact)

@@ -40,9 +40,10 @@ def assign(
     stance other than neutral replaces the one on record.
     Raise Invalid for an unknown role or stance, somebody else's opportunity, or a person who has left.
     """
-    _check(contact, role, stance, opportunity)
     facts = {"account_id": contact.account_id, "stance": stance, "is_assumed": is_assumed, "said_by": by, "since": policy.day_of(at)}
     with transaction.atomic():
+        list(Contact.objects.claimed().filter(pk=contact.pk))
+        _check(contact, role, stance, opportunity)
         membership, is_new = DmuMembership.objects.get_or_create(
             contact=contact, role=role, opportunity=opportunity, until=None, defaults=facts
         )

@@ -59,6 +59,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         """Keep those who work at the account now."""
         return self.filter(left_on=None)
 
+    def claimed(self) -> Self:
+        """Take the rows until the transaction ends: who departs, confirms or gets a role then waits for the others."""
+        return self.select_for_update(of=("self",), no_key=True)
+
     def mailable(self) -> Self:
         """Keep those to whom mail may go: active, neither person nor account opted out, with an address that is not suppressed."""
         return self.active().filter(MAILABLE)

@@ -79,6 +79,20 @@ def test_a_company_cannot_belong_to_its_own_subsidiary(at):
 
 
 @pytest.mark.django_db
+def test_two_people_changing_different_facts_both_keep_their_change(at):
+    account, owner = AccountFactory(), UserFactory()
+    mine, yours, theirs = (Account.objects.get(pk=account.pk) for _copy in range(3))
+
+    accounts.change(mine, opted_out_at=at, at=at)
+    accounts.hand_over(yours, owner=owner, team=None, at=at)
+    accounts.change(theirs, city="Gent", at=at)
+
+    account.refresh_from_db()
+    assert (account.opted_out_at, account.owner, account.city) == (at, owner, "Gent")
+    assert (theirs.opted_out_at, theirs.owner) == (at, owner)
+
+
+@pytest.mark.django_db
 def test_handing_over_takes_the_open_deals_and_tasks_of_the_old_owner_along(at):
     old, new, other = UserFactory(), UserFactory(), UserFactory()
     team = TeamFactory()
