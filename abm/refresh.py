@@ -49,7 +49,8 @@ def _claim(account_ids: Collection[int], *, today: date, at: datetime) -> dict[i
     Facts are read after this. Otherwise a refresh that began before an activity was recorded could end after the
     refresh that counted it, and put the older score back. (SQLite has one writer at a time and needs no lock.)
     """
-    lock = AccountStanding.objects.select_for_update().order_by("account")
+    # By the column: "account" would join the accounts for their names, lock those, too, and hold up whoever records.
+    lock = AccountStanding.objects.select_for_update(of=("self",)).order_by("account_id")
     before = {row.account_id: row for row in lock.filter(account__in=account_ids)}
     if new := [pk for pk in account_ids if pk not in before]:
         empty = {"as_of": today, "fit": 0, "score": 0, "momentum": 0, "coverage_percent": 0, "refreshed_at": at}

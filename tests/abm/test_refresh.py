@@ -6,10 +6,11 @@ from decimal import Decimal
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from abm import policy, refresh
 from abm.models import AccountFit, AccountStanding, EngagementScore
-from crm import activities, dmu
+from crm import activities, dmu, events
 from crm.models import Account, Activity, ActivityChange, FollowUp
 from tests.factories.abm import EngagementScoreFactory, ProfileFactory
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory, UserFactory
@@ -280,6 +281,55 @@ def test_a_slower_refresh_cannot_put_an_older_score_back(at):
 
     assert answers == [1]
     assert AccountStanding.objects.get().score == Decimal("16.7")
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_a_refresh_locks_standings_and_no_accounts(at):
+    ids = [account.pk for account in AccountFactory.create_batch(3)]
+
+    with CaptureQueriesContext(connection) as asked:
+        refresh.accounts(ids, at=at)
+
+    locking = [query["sql"] for query in asked if "FOR UPDATE" in query["sql"]]
+    assert locking
+    assert not [sql for sql in locking if "JOIN" in sql or 'FROM "crm_account"' in sql]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_who_records_an_activity_does_not_wait_for_a_refresh(at):
+    contact = ContactFactory()
+    refresh.account(contact.account_id, at=at)
+    with transaction.atomic():
+        refresh.account(contact.account_id, at=at)
+        thread, answers = in_thread(lambda: record(contact, "meeting", at))
+        thread.join(10)
+        assert not thread.is_alive()
+
+    assert [row.kind for row in answers] == ["meeting"]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_recording_in_bulk_beside_refreshes_never_deadlocks(at, monkeypatch):
+    monkeypatch.setattr(events, "tell", lambda *_event, **_ids: None)
+    # Names run against the ids, so that locks taken by name would meet those taken by id.
+    ids = [AccountFactory(name=f"Z{200 - number:03}").pk for number in range(200)]
+    refresh.accounts(ids, at=at)
+
+    def record_thrice():
+        rows = [activities.NewActivity(account_id=pk, kind="page_view", occurred_at=at) for pk in ids]
+        return sum(len(activities.record_many(rows, source="test", at=at)) for _ in range(3))
+
+    def refresh_thrice():
+        return sum(refresh.accounts(ids, at=at) for _ in range(3))
+
+    started = [in_thread(work) for work in (record_thrice, refresh_thrice, record_thrice)]
+    for thread, _ in started:
+        thread.join(60)
+
+    assert [answers for _, answers in started] == [[600], [600], [600]]
 
 
 def test_a_rise_is_measured_over_a_week():
