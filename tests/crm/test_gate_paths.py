@@ -96,7 +96,17 @@ def by_bulk_update(deal: Opportunity, attempt: Attempt, confirmations: dict[str,
 
 
 def by_bulk_create(deal: Opportunity, attempt: Attempt, confirmations: dict[str, Confirmation]) -> None:
-    Opportunity.objects.bulk_create([Opportunity(account=deal.account, name="Nieuw", **attempt.values(confirmations))])
+    number, own = to_be_born_with(deal, confirmations)
+    Opportunity.objects.bulk_create([Opportunity(pk=number, account=deal.account, name="Nieuw", **attempt.values(own))])
+
+
+def to_be_born_with(deal: Opportunity, confirmations: dict[str, Confirmation]) -> tuple[int, dict[str, Confirmation]]:
+    """Copy the confirmations for a deal that is not there yet: foreign keys wait until the end of the transaction."""
+    number, own = deal.pk + 1, {}
+    for kind, given in confirmations.items():
+        facts = {"contact_id": given.contact_id, "evidence": given.evidence, "confirmed_at": AT, "recorded_at": AT}
+        own[kind] = Confirmation.objects.create(opportunity_id=number, kind=kind, **facts)
+    return number, own
 
 
 def by_upsert(deal: Opportunity, attempt: Attempt, confirmations: dict[str, Confirmation]) -> None:
@@ -118,7 +128,8 @@ def by_sql_insert(deal: Opportunity, attempt: Attempt, confirmations: dict[str, 
         "account_id": deal.account_id, "name": "Nieuw", "currency": "EUR", "lost_reason": "", "source": "", "external_id": "",
         "revision": 0, "created_at": AT, "updated_at": AT,
     }  # fmt: skip
-    values = required | attempt.values(confirmations)
+    number, own = to_be_born_with(deal, confirmations)
+    values = required | {"id": number} | attempt.values(own)
     with connection.cursor() as cursor:
         places = ", ".join(["%s"] * len(values))
         cursor.execute(f"INSERT INTO crm_opportunity ({', '.join(values)}) VALUES ({places})", [*map(plain, values.values())])

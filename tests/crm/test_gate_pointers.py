@@ -30,6 +30,28 @@ def test_a_deal_cannot_enter_a_stage_on_the_confirmations_of_another_deal(at):
     assert Opportunity.objects.get(pk=deal.pk).stage == "sql"
 
 
+def test_a_deal_cannot_be_born_on_the_confirmations_of_another_deal(at):
+    other = OpportunityFactory()
+    theirs = confirmed(other, "budget", "timing", at=at)
+    new = Opportunity(
+        account=other.account, name="Nieuw", stage="opportunity", entry_budget=theirs["budget"], entry_timing=theirs["timing"]
+    )
+
+    with pytest.raises(IntegrityError, match="entry_rests_on_own"), transaction.atomic():
+        Opportunity.objects.bulk_create([new])
+
+    assert list(Opportunity.objects.all()) == [other]
+
+
+@pytest.mark.parametrize(("column", "value"), [("opportunity_id", None), ("kind", "need")])
+def test_a_confirmation_cannot_be_lent_to_another_deal_or_kind(at, column, value):
+    given = confirmed(OpportunityFactory(), "budget", at=at)["budget"]
+
+    said = refused(f"UPDATE crm_confirmation SET {column} = %s WHERE id = %s", value or OpportunityFactory().pk, given.pk)
+
+    assert "confirmation_stays" in said
+
+
 def test_the_need_cannot_stand_in_for_the_budget(at):
     deal = OpportunityFactory()
     own = confirmed(deal, "need", "timing", at=at)
