@@ -7,9 +7,9 @@ from django.apps import apps as live_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model
+from django.db.models import Model, Q
 
-from crm.models import Account, User
+from crm.models import Account, Opportunity, Person, User
 from crm.models.users import owned_within_sight
 
 SALES_REP, TEAM_LEAD, MARKETING, ADMINISTRATOR, INTEGRATION = "sales rep", "team lead", "marketing", "administrator", "integration"
@@ -96,13 +96,35 @@ def _may(permission: str, verb: str) -> Callable[[User | AnonymousUser, Model | 
     def may(user: User | AnonymousUser, record: Model | None = None) -> bool:
         if record is None or not user.has_perm(permission):
             return False
-        records = type(record)._default_manager.filter(pk=record.pk)
-        # Somebody who only works a deal at an account may see it, but not rename it or give it away.
-        if isinstance(record, Account) and verb != "view":
-            return records.filter(owned_within_sight(user)).exists()
-        return records.visible_to(user).exists()  # type: ignore[attr-defined, no-any-return]
+        records = type(record)._default_manager.filter(pk=record.pk).visible_to(user)  # type: ignore[attr-defined]
+        if verb != "view" and not user.has_perm("crm.see_every_record"):
+            records = records.filter(_belonging_to(user, type(record)))
+        return bool(records.exists())
 
     return may
+
+
+def _belonging_to(user: User | AnonymousUser, model: type[Model]) -> Q:
+    """Select what a user may change and delete: what is the user's own or the team's, or hangs on such an account.
+
+    Somebody who only works a deal at an account sees it all and may add to it, but changes nothing of its owner's.
+    """
+    if model is Person:
+        return owned_within_sight(user, at="contacts__account__")
+    names = {field.name for field in model._meta.concrete_fields}
+    belonging = owned_within_sight(user) if "team" in names else Q(pk__in=[])
+    for name in names & {"owner", "recorded_by"}:
+        belonging |= Q(**{name: user.pk})
+    if "account" in names:
+        return belonging | owned_within_sight(user, at="account__")
+    if "opportunity" in names:
+        return belonging | owned_within_sight(user, at="opportunity__") | owned_within_sight(user, at="opportunity__account__")
+    return belonging
+
+
+def sees_account_of(user: User | AnonymousUser, deal: Opportunity) -> bool:
+    """Say whether what lies at a deal's account may be shown with the deal: its people, what they did and what they said."""
+    return deal.account_id is None or Account.objects.visible_to(user).filter(pk=deal.account_id).exists()
 
 
 def may(user: User | AnonymousUser, verb: str, record: Model) -> bool:

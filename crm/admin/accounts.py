@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldBooleanWidget
 
-from crm import access, accounts, activity_kinds, dmu
+from crm import accounts, activity_kinds, dmu
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, chip, money, role_chip, stage_chips
 from crm.admin.site import Place, RememberedAdmin, doer
@@ -140,7 +140,8 @@ class AccountAdmin(RememberedAdmin):
         return {
             "account": account,
             "coverage": coverage,
-            "may_change": access.may(request.user, "change", account),
+            # The page's own buttons only add: people, roles, deals.
+            "may_change": request.user.has_perm("crm.add_dmumembership"),
             "assign": assign,
             "roles": [role_row(row, assign) for row in coverage.roles],
             "involved": involved(account, coverage),
@@ -154,13 +155,19 @@ class AccountAdmin(RememberedAdmin):
             "activities": activity_rows(Activity.objects.at_account(account.pk)),
         }
 
-    @action(description=_("Assign a DMU role"), url_path="assign-role", icon="group_add", permissions=["change"])
+    @action(description=_("Assign a DMU role"), url_path="assign-role", icon="group_add", permissions=["assign_role"])
     def assign_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        account = self.record(request, object_id)
+        account = self.record(request, object_id, "view")
+        if not self.has_assign_role_permission(request):
+            raise PermissionDenied
         initial = {"role": request.GET.get("role"), "contact": request.GET.get("contact"), "stance": Stance.NEUTRAL}
         form = AssignRole(deeds.filled(request), account=account, request=request, initial=initial)
         deed = partial(dmu.assign, by=doer(request))
         return self.ask(request, account, form, deed, title=_("Assign a DMU role"), done=_("The role is assigned."))
+
+    def has_assign_role_permission(self, request: HttpRequest, _obj: object = None) -> bool:
+        """Say whether the user may add roles: also where only a deal is the user's."""
+        return request.user.has_perm("crm.add_dmumembership")
 
     def has_hand_over_permission(self, request: HttpRequest, _obj: object = None) -> bool:
         """Say whether the user may give accounts away; a dotted name in the deed itself would need the database at start."""

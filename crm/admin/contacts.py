@@ -190,7 +190,7 @@ class ContactAdmin(RememberedAdmin):
 
     @action(description=_("Assign a DMU role"), url_path="assign-role", icon="group_add", permissions=["change"])
     def assign_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        contact = self.record(request, object_id)
+        contact = self.record(request, object_id, "view")
         address = reverse("admin:crm_account_assign_role", args=[contact.account_id])
         return HttpResponse(status=302, headers={"Location": f"{address}?contact={contact.pk}"})
 
