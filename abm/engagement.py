@@ -225,7 +225,7 @@ def _facts(account_ids: Collection[int], *, days: Sequence[date], numbers: polic
     for account_id, contact_id, left_on in left.values_list("account_id", "pk", "left_on"):
         facts[account_id].left_on[contact_id] = left_on or days[0]
     for day in days:
-        held = DmuMembership.objects.filter(account__in=facts).held_on(day).order_by()
+        held = DmuMembership.objects.filter(account__in=facts).at_work().held_on(day).order_by()
         for account_id, contact_id, role in held.values_list("account_id", "contact_id", "role"):
             facts[account_id].roles[day][contact_id].add(role)
     return facts

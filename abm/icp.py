@@ -115,7 +115,7 @@ def of_accounts(account_ids: Collection[int]) -> dict[int, Fit]:
 
 def _deciders(account_ids: Collection[int]) -> dict[int, str]:
     """Say of each account with a decider who works there now whether one is known or only assumed."""
-    held = DmuMembership.objects.current().filter(role=DmuRole.DECIDER, account__in=account_ids, contact__left_on=None)
+    held = DmuMembership.objects.current().at_work().filter(role=DmuRole.DECIDER, account__in=account_ids, contact__left_on=None)
     # Assumed ones first, so that a confirmed one overwrites them.
     rows = held.order_by("-is_assumed").values_list("account_id", "is_assumed")
     return {account_id: ASSUMED if is_assumed else KNOWN for account_id, is_assumed in rows}

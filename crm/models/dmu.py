@@ -11,6 +11,7 @@ from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
 from crm.models.contacts import Contact, Departure
+from crm.models.opportunities import OPEN_STAGES
 from crm.models.users import User
 
 
@@ -52,6 +53,13 @@ class DmuMembershipQuerySet(models.QuerySet["DmuMembership"]):
     def standing(self) -> Self:
         """Keep those that stand for the account as a whole."""
         return self.filter(opportunity=None)
+
+    def at_work(self) -> Self:
+        """Keep those that matter at the account now: standing ones, and those for a deal that is open.
+
+        The deal's stage is today's, also when the memberships asked for are those of a day long past.
+        """
+        return self.filter(Q(opportunity=None) | Q(opportunity__stage__in=OPEN_STAGES))
 
 
 class DmuMembership(models.Model):

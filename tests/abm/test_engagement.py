@@ -191,6 +191,21 @@ def test_a_role_for_one_opportunity_weighs_for_the_account():
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("stage", ["won", "lost"])
+def test_a_role_for_a_deal_that_was_closed_weighs_no_more(stage):
+    contact = ContactFactory()
+    closed = {"closed_on": date(2026, 3, 1), "lost_reason": "Prijs" if stage == "lost" else ""}
+    deal = OpportunityFactory(account=contact.account, stage=stage, imported_stage=stage, **closed)
+    MembershipFactory(contact=contact, role="decider", opportunity=deal)
+    MembershipFactory(contact=contact, role="user")
+    ActivityFactory(account=contact.account, contact=contact, kind="meeting")
+
+    scored = engagement.of_accounts([contact.account_id], as_of=TODAY)[contact.account_id]
+
+    assert (scored.lines[0].role_weight, scored.active_roles) == (1.0, ("user",))
+
+
+@pytest.mark.django_db
 def test_who_left_takes_the_points_along():
     contact = ContactFactory(left_on=TODAY)
     ActivityFactory(account=contact.account, contact=contact, kind="meeting")

@@ -9,7 +9,7 @@ from django.utils import translation
 from abm import icp, policy
 from abm.models import AccountFit, IdealCustomerProfile
 from tests.factories.abm import ProfileFactory
-from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory
+from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory, OpportunityFactory
 
 PROFILE = IdealCustomerProfile(
     pk=7,
@@ -169,6 +169,21 @@ def test_a_decider_who_left_or_gave_the_role_away_is_not_known():
     fits = icp.of_accounts([left.account_id, ended.account_id])
 
     assert [one.reasons[3]["code"] for one in fits.values()] == ["decider_missing", "decider_missing"]
+
+
+@pytest.mark.django_db
+def test_a_decider_of_a_deal_counts_while_that_deal_is_open():
+    ProfileFactory()
+    stages = {"mql": {}, "proposal": {}, "won": {"closed_on": "2026-03-01"}, "lost": {"closed_on": "2026-03-01", "lost_reason": "Prijs"}}
+    deals = [OpportunityFactory(stage=stage, imported_stage=stage, **facts) for stage, facts in stages.items()]
+    for deal in deals:
+        MembershipFactory(contact__account=deal.account, role="decider", opportunity=deal)
+
+    fits = icp.of_accounts([deal.account_id for deal in deals])
+
+    assert [fits[deal.account_id].reasons[3]["code"] for deal in deals] == [
+        "decider_known", "decider_known", "decider_missing", "decider_missing",
+    ]  # fmt: skip
 
 
 @pytest.mark.django_db
