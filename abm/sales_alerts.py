@@ -18,25 +18,18 @@ def is_warm(score: Decimal, momentum: Decimal) -> bool:
 def warming_up(
     accounts: Mapping[int, Account], standings: Iterable[AccountStanding], *, before: Mapping[int, AccountStanding], at: datetime
 ) -> int:
-    """Open a follow-up for each account that became warm just now; return how many.
+    """Open a follow-up for each account that became warm just now, in a few statements; return how many.
 
     `before` holds the standings as they were: an account that was warm already is not told again,
     also when the rep has dealt with it and the score stays high.
     """
     cold_before = [new for new in standings if (old := before.get(new.account_id)) is None or not is_warm(old.score, old.momentum)]
     crossed = [new for new in cold_before if is_warm(new.score, new.momentum)]
-    for standing in crossed:
-        _open(accounts[standing.account_id], standing, at=at)
-    return len(crossed)
+    due_on = follow_ups.due_after(at, policy.ALERTS.warming_up_due_days)
+    told = [_told(accounts[standing.account_id], standing) for standing in crossed]
+    return len(follow_ups.open_many(told, reason=FollowUp.Reason.WARMING_UP, due_on=due_on, at=at))
 
 
-def _open(account: Account, standing: AccountStanding, *, at: datetime) -> FollowUp:
-    return follow_ups.open(
-        reason=FollowUp.Reason.WARMING_UP,
-        owner=account.owner,
-        due_on=follow_ups.due_after(at, policy.ALERTS.warming_up_due_days),
-        at=at,
-        account=account,
-        about=f"account:{account.pk}",
-        facts={"score": str(standing.score), "before": str(standing.score - standing.momentum)},
-    )
+def _told(account: Account, standing: AccountStanding) -> follow_ups.NewFollowUp:
+    facts: dict[str, object] = {"score": str(standing.score), "before": str(standing.score - standing.momentum)}
+    return follow_ups.NewFollowUp(about=f"account:{account.pk}", owner=account.owner, account=account, facts=facts)

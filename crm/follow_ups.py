@@ -1,13 +1,26 @@
 """Follow-ups: a rep's work items; at most one open item per reason and subject."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
+from simple_history.utils import bulk_create_with_history
 
 from crm import policy
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Contact, FollowUp, Opportunity, User
+
+
+@dataclass(frozen=True)
+class NewFollowUp:
+    """One of many to open for the same reason; `about` and `facts` as `open` has them."""
+
+    about: str
+    owner: User | None
+    account: Account | None = None
+    facts: dict[str, object] = field(default_factory=dict)
 
 
 def due_after(at: datetime, days: int) -> date:
@@ -68,6 +81,37 @@ def _save_or_find(new: FollowUp) -> FollowUp:
             raise
         return theirs
     return new
+
+
+def open_many(rows: Iterable[NewFollowUp], *, reason: str, due_on: date, at: datetime) -> list[FollowUp]:
+    """Open a follow-up for each subject that has none open for this reason, in a few statements; give those opened.
+
+    When somebody opens one of them at the same moment, the unique key refuses the lot; it is tried again without that one.
+    """
+    left = {row.about: row for row in rows}
+    while left := {about: left[about] for about in left.keys() - _open_among(reason, left)}:
+        # In one order for everybody: of two calls at once, one waits for the other, and never both.
+        new = [_as_follow_up(left[about], reason=reason, due_on=due_on, at=at) for about in sorted(left)]
+        try:
+            with transaction.atomic():
+                opened: list[FollowUp] = bulk_create_with_history(new, FollowUp, default_date=at)
+        except IntegrityError:
+            if not _open_among(reason, left):
+                raise
+        else:
+            return opened
+    return []
+
+
+def _open_among(reason: str, subjects: Iterable[str]) -> set[str]:
+    same = FollowUp.objects.open().filter(reason=reason, subject_key__in=subjects)
+    return set(same.values_list("subject_key", flat=True))
+
+
+def _as_follow_up(row: NewFollowUp, *, reason: str, due_on: date, at: datetime) -> FollowUp:
+    return FollowUp(
+        reason=reason, subject_key=row.about, owner=row.owner, account=row.account, facts=row.facts, due_on=due_on, opened_at=at
+    )
 
 
 @transaction.atomic

@@ -79,3 +79,15 @@ def test_only_accounts_that_cross_cost_a_query(at, django_assert_num_queries):
         told = sales_alerts.warming_up(accounts, [standing(row, "29.0", "20.0") for row in accounts.values()], before={}, at=at)
 
     assert told == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("count", [1, 40])
+def test_many_accounts_that_cross_cost_no_more_queries_than_one(count, at, django_assert_max_num_queries):
+    owner = UserFactory()
+    accounts = {account.pk: account for account in AccountFactory.create_batch(count, owner=owner)}
+
+    with django_assert_max_num_queries(5):
+        told = sales_alerts.warming_up(accounts, [standing(row, "41.5", "20.1") for row in accounts.values()], before={}, at=at)
+
+    assert told == FollowUp.objects.open().filter(owner=owner, reason="warming_up").count() == count

@@ -1,6 +1,6 @@
 """Follow-ups: one open item per reason and subject."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -43,6 +43,59 @@ def test_once_closed_the_same_reason_may_come_up_again(at):
 
     assert successor(contact, at) != first
     assert first.result == "gevonden"
+
+
+def warm(accounts, at):
+    rows = [follow_ups.NewFollowUp(about=f"account:{row.pk}", owner=row.owner, account=row, facts={"score": "41.5"}) for row in accounts]
+    return follow_ups.open_many(rows, reason="warming_up", due_on=date(2026, 3, 12), at=at)
+
+
+def test_many_are_opened_at_once_each_with_its_history(at):
+    accounts = AccountFactory.create_batch(3, owner=UserFactory())
+
+    opened = warm(accounts, at)
+
+    assert {(row.account, row.owner, row.subject_key, row.due_on) for row in opened} == {
+        (account, account.owner, f"account:{account.pk}", date(2026, 3, 12)) for account in accounts
+    }
+    assert [(row.opened_at, row.facts) for row in FollowUp.objects.all()] == [(at, {"score": "41.5"})] * 3
+    assert [(row.history_type, row.history_date, row.id) for row in FollowUp.history.order_by("id")] == [
+        ("+", at, pk) for pk in sorted(row.pk for row in opened)
+    ]
+
+
+def test_of_many_those_open_already_stay_as_they_are_and_a_closed_one_is_opened_anew(at):
+    fresh, known, done = AccountFactory.create_batch(3)
+    first, closed = warm([known, done], at)
+    follow_ups.close(closed, at=at)
+
+    opened = warm([fresh, known, done, fresh], at + timedelta(days=1))
+
+    assert {row.account for row in opened} == {fresh, done}
+    assert FollowUp.objects.open().get(account=known) == first
+    assert (FollowUp.objects.count(), warm([], at)) == (4, [])
+
+
+def test_of_many_one_that_somebody_opens_at_this_moment_is_theirs_and_the_others_are_opened(at, monkeypatch):
+    ours, theirs = AccountFactory.create_batch(2)
+    first = warm([theirs], at)
+    # The first look comes too early to see theirs.
+    look, early = follow_ups._open_among, iter([set()])
+    monkeypatch.setattr(follow_ups, "_open_among", lambda *asked: next(early, look(*asked)))
+
+    opened = warm([ours, theirs], at)
+
+    assert [row.account for row in opened] == [ours]
+    assert (FollowUp.objects.count(), FollowUp.objects.get(account=theirs), FollowUp.history.count()) == (2, first[0], 2)
+
+
+def test_many_that_the_database_refuses_for_another_reason_are_refused(at):
+    row = follow_ups.NewFollowUp(about="account:1", owner=None)
+
+    with pytest.raises(IntegrityError):
+        follow_ups.open_many([row], reason="by_hand", due_on=date(2026, 3, 12), at=at)
+
+    assert not FollowUp.objects.exists()
 
 
 def test_closing_twice_is_a_conflict_and_keeps_the_first_result(at):
