@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -23,7 +24,7 @@ from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, WorkFilter, 
 from crm.admin.pilots import StartPilot
 from crm.admin.site import Place, RememberedAdmin, doer
 from crm.errors import MISSING_SENTENCES
-from crm.models import Activity, ConfirmationKind, FollowUp, Opportunity, Stage, StageMove
+from crm.models import Activity, Confirmation, ConfirmationKind, FollowUp, Opportunity, Stage, StageMove
 
 STEPS = (Stage.MQL, Stage.SQL, Stage.OPPORTUNITY, Stage.PROPOSAL, Stage.WON)
 
@@ -171,12 +172,12 @@ class OpportunityAdmin(RememberedAdmin):
         """Collect what the page shows above the form, in a fixed number of queries."""
         at = now()
         given = list(deal.confirmations.select_related("contact__person", "recorded_by").order_by("-confirmed_at", "-id")[:50])
-        assign = reverse("admin:crm_account_assign_role", args=[deal.account_id]) if deal.account_id else ""
         following = opportunities.NEXT_STAGE.get(deal.stage)
         lacking = opportunities.missing_for(deal, following, at=at) if following else []
-        coverage = dmu.coverage_of_opportunities([deal], at=at)[deal.pk]
-        return {
+        of_account = self.of_account(deal, given, at) if access.sees_account_of(request.user, deal) else {}
+        return of_account | {
             "deal": deal,
+            "sees_account": bool(of_account),
             "amount": money(deal),
             "stage_chips": stage_chips(deal),
             "may_change": access.may(request.user, "change", deal),
@@ -184,15 +185,22 @@ class OpportunityAdmin(RememberedAdmin):
             "next_stage": Stage(following).label if following else "",
             "lacking": [MISSING_SENTENCES[name] for name in lacking],
             "bant": [bant_row(kind, given, at) for kind in ConfirmationKind],
-            "withdrawn": [row for row in given if row.withdrawn_at][:10],
             "moves": days_per_stage(list(deal.moves.select_related("moved_by").order_by("moved_at", "id")[:50]), at),
             "pilots": deal.pilots.all()[:5],
-            "coverage": coverage,
-            "roles": [role_row(row, assign) for row in coverage.roles] if deal.account_id else [],
             "tasks": FollowUp.objects.visible_to(request.user)
             .open()
             .filter(opportunity=deal)
             .select_related("owner", "account", "contact__person", "opportunity")[:20],
+        }
+
+    def of_account(self, deal: Opportunity, given: list[Confirmation], at: datetime) -> dict[str, Any]:
+        """Collect what lies at the account: its people, what they did and what they said."""
+        coverage = dmu.coverage_of_opportunities([deal], at=at)[deal.pk]
+        assign = reverse("admin:crm_account_assign_role", args=[deal.account_id]) if deal.account_id else ""
+        return {
+            "withdrawn": [row for row in given if row.withdrawn_at][:10],
+            "coverage": coverage,
+            "roles": [role_row(row, assign) for row in coverage.roles] if deal.account_id else [],
             "activities": activity_rows(Activity.objects.at_account(deal.account_id)) if deal.account_id else [],
         }
 
@@ -201,6 +209,8 @@ class OpportunityAdmin(RememberedAdmin):
     @action(description=_("Confirm BANT"), url_path="confirm", icon="verified", permissions=["change"], variant=ActionVariant.PRIMARY)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
         deal = self.record(request, object_id)
+        if not access.sees_account_of(request.user, deal):
+            raise PermissionDenied
         form = Confirm(deeds.filled(request), opportunity=deal, initial={"kind": request.GET.get("kind")})
         deed = partial(confirmations.confirm, deal, by=doer(request))
         return self.ask(request, deal, form, deed, title=_("Confirm a letter of BANT"), done=_("The confirmation is recorded."))
@@ -208,7 +218,7 @@ class OpportunityAdmin(RememberedAdmin):
     def withdraw(self, request: HttpRequest, object_id: str, confirmation_id: int) -> HttpResponse:
         """Withdraw one of the deal's confirmations."""
         deal = self.record(request, object_id)
-        given = get_object_or_404(deal.confirmations.standing(), pk=confirmation_id)
+        given = get_object_or_404(deal.confirmations.visible_to(request.user).standing(), pk=confirmation_id)
         deed = partial(confirmations.withdraw, given, by=doer(request))
         form = Withdraw(deeds.filled(request))
         title, done = _("Withdraw: %(what)s") % {"what": given}, _("The confirmation is withdrawn.")

@@ -4,14 +4,14 @@ from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
-from crm import confirmations, coverage, opportunities
+from crm import access, confirmations, coverage, opportunities
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.dmu import CoverageSerializer
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed, reading
-from crm.errors import MISSING_SENTENCES, Conflict
+from crm.errors import MISSING_SENTENCES, Conflict, NotAllowed
 from crm.models import Account, Confirmation, Opportunity, Stage, StageMove
 
 STARTING_STAGES = [(stage.value, stage.label) for stage in (Stage.MQL, Stage.SQL)]
@@ -180,6 +180,8 @@ class OpportunityViewSet(ReadViewSet):
     def confirm(self, request, pk: str) -> Response:
         """Record that somebody at the account confirmed budget, authority, need or timing."""
         deal = self.get_object()
+        if not access.sees_account_of(request.user, deal):
+            raise NotAllowed(_("This account belongs to another team."))
         confirmation = confirmations.confirm(deal, at=self.at, by=request.user, **self.given(ConfirmationFacts))
         return Response(ConfirmationSerializer(confirmation).data, status=201)
 
@@ -229,7 +231,7 @@ class OpportunityViewSet(ReadViewSet):
     @reading(ConfirmationSerializer(many=True))
     def confirmations(self, request, pk: str) -> Response:
         """List every confirmation of a deal, the withdrawn ones too."""
-        rows = self.get_object().confirmations.order_by("confirmed_at", "id")
+        rows = self._with_account().confirmations.order_by("confirmed_at", "id")
         return Response(ConfirmationSerializer(rows, many=True).data)
 
     @reading(StageMoveSerializer(many=True))
@@ -240,5 +242,12 @@ class OpportunityViewSet(ReadViewSet):
     @reading(CoverageSerializer)
     def coverage(self, request, pk: str) -> Response:
         """Show how far the decision-making unit of a deal is covered."""
-        deal = self.get_object()
+        deal = self._with_account()
         return Response(CoverageSerializer(coverage.coverage_of_opportunities([deal], at=self.at)[deal.pk]).data)
+
+    def _with_account(self) -> Opportunity:
+        """Give the deal to a caller who may see what lies at its account, too."""
+        deal: Opportunity = self.get_object()
+        if not access.sees_account_of(self.request.user, deal):
+            raise NotFound
+        return deal

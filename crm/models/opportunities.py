@@ -196,8 +196,8 @@ class ConfirmationQuerySet(models.QuerySet["Confirmation"]):
     """Confirmations as sales people speak of them."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
-        """Keep those of opportunities that the user may see."""
-        return self.filter(opportunity__in=Opportunity.objects.visible_to(user))
+        """Keep those given at accounts that the user may see: somebody there said it."""
+        return self.filter(within_sight(user, at="opportunity__account__"))
 
     def standing(self) -> Self:
         """Keep those not withdrawn."""

@@ -102,3 +102,56 @@ def test_deal_owner_without_the_right_to_add_roles_is_refused(deal: crm.Opportun
     client.force_login(rep)
 
     assert client.get(link(foreign, "assign_role")).status_code == 403
+
+
+# --- the deal owner's colleague: sees the deal, and nothing that lies at the account ----------------
+
+
+def test_colleague_gets_neither_coverage_nor_confirmations_of_the_deal(deal: crm.Opportunity, colleague: User, rep_api: APIClient) -> None:
+    caller = api_client(colleague)
+
+    assert caller.get(api("", deal)).status_code == 200
+    for deed in ("coverage", "confirmations"):
+        assert_refusal(caller.get(api(deed, deal)), 404, "not_found")
+    assert "Geheim Persoon" in rep_api.get(api("coverage", deal)).content.decode()
+    assert rep_api.get(api("confirmations", deal)).json()[0]["evidence"] == "BEWIJS"
+
+
+def test_colleague_confirms_and_withdraws_nothing_at_an_account_out_of_sight(
+    deal: crm.Opportunity, contact: crm.Contact, colleague: User
+) -> None:
+    caller, given = api_client(colleague), crm.Confirmation.objects.get()
+    confirming = {"kind": "need", "contact": contact.pk, "evidence": "x"}
+
+    assert_refusal(caller.post(api("confirm", deal), confirming, format="json"), 403, "not_allowed")
+    assert caller.post(api("withdraw", deal), {"confirmation": given.pk, "because": "x"}, format="json").status_code == 400
+    assert [(row.kind, row.withdrawn_at) for row in crm.Confirmation.objects.all()] == [("budget", None)]
+
+
+def test_deal_page_shows_the_colleague_its_own_figures_and_a_sentence(
+    deal: crm.Opportunity, colleague: User, client: Client, rep_client: Client
+) -> None:
+    seen_by_owner = rep_client.get(link(deal, "change")).content.decode()
+    client.force_login(colleague)
+    page = client.get(link(deal, "change")).content.decode()
+
+    assert "This account belongs to another team." in page
+    assert deal.name in page
+    assert [word for word in SECRETS if word in page] == []
+    assert [word for word in SECRETS if word in seen_by_owner] == list(SECRETS)
+    assert "This account belongs to another team." not in seen_by_owner
+
+
+def test_confirm_form_is_closed_to_the_colleague(deal: crm.Opportunity, contact: crm.Contact, colleague: User, client: Client) -> None:
+    client.force_login(colleague)
+    given = crm.Confirmation.objects.get()
+
+    assert client.get(link(deal, "confirm")).status_code == 403
+    assert client.post(link(deal, "confirm"), {"kind": "need", "contact": contact.pk, "evidence": "x"}).status_code == 403
+    assert client.post(link(deal, "withdraw", given.pk), {"because": "x"}).status_code == 404
+    assert crm.Confirmation.objects.standing().count() == 1
+
+
+def test_list_of_confirmations_leaves_out_those_at_accounts_out_of_sight(deal: crm.Opportunity, colleague: User, rep: User) -> None:
+    assert crm.Confirmation.objects.visible_to(rep).count() == 1
+    assert crm.Confirmation.objects.visible_to(colleague).count() == 0
