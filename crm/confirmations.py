@@ -1,7 +1,7 @@
 """Confirmations of BANT: give and withdraw them, and break or mend the gate of the deal that rests on them."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -50,7 +50,7 @@ def confirm(
     given = Confirmation.objects.create(
         opportunity=opportunity, kind=kind, contact=contact, evidence=evidence, confirmed_at=confirmed_at, recorded_at=at, recorded_by=by
     )
-    _judge([row], at=at, by=by)
+    _mend_if_it_holds(row, at=at, by=by)
     opportunity.refresh_from_db()
     return given
 
@@ -82,7 +82,7 @@ def _wrong(field: str, reason: str) -> errors.Invalid:
 
 @transaction.atomic
 def withdraw(confirmation: Confirmation, *, because: str, at: datetime, by: User | None = None) -> Confirmation:
-    """Withdraw a confirmation, with the reason; breaks the gate of a deal that no longer holds without it.
+    """Withdraw a confirmation, with the reason; breaks the gate of a deal that entered its stage with it.
 
     Raises Conflict when it was withdrawn already.
     """
@@ -91,7 +91,7 @@ def withdraw(confirmation: Confirmation, *, because: str, at: datetime, by: User
     standing = Confirmation.objects.standing().filter(pk=confirmation.pk)
     if not standing.update(withdrawn_at=at, withdrawn_by=by, withdrawn_because=because):
         raise errors.Conflict(_("This confirmation was withdrawn already."))
-    _judge(rows, at=at, by=by)
+    _break_without({confirmation.opportunity_id: [confirmation.kind]}, rows, at=at)
     confirmation.refresh_from_db()
     return confirmation
 
@@ -101,8 +101,11 @@ def withdraw_because_left(departure: Departure, *, at: datetime) -> int:
     """Withdraw, in the system's name, what a contact who left had confirmed; give the number of confirmations."""
     theirs = Confirmation.objects.standing().filter(contact=departure.contact_id)
     rows = _touch(theirs.values_list("opportunity", flat=True))
+    lost = defaultdict(list)
+    for deal_id, kind in theirs.values_list("opportunity", "kind"):
+        lost[deal_id].append(kind)
     count = theirs.update(withdrawn_at=at, withdrawn_by=None, withdrawn_because=_("left the company"), departure=departure)
-    _judge(rows, at=at)
+    _break_without(lost, rows, at=at)
     return count
 
 
@@ -113,7 +116,7 @@ def restore_after(departure: Departure, *, at: datetime) -> int:
     rows = _touch(withdrawn.values_list("opportunity", flat=True))
     same_kind = Confirmation.objects.standing().filter(opportunity=OuterRef("opportunity"), kind=OuterRef("kind"))
     count = withdrawn.exclude(Exists(same_kind)).update(withdrawn_at=None, withdrawn_because="", departure=None)
-    _judge(rows, at=at)
+    _mend_what_broke(departure.recorded_at, rows, at=at)
     return count
 
 
@@ -127,17 +130,52 @@ def _touch(opportunity_ids: Collection[int]) -> list[Opportunity]:
     return list(touched.select_related("account", "owner"))
 
 
-def _judge(rows: Collection[Opportunity], *, at: datetime, by: User | None = None) -> None:
-    """Break or mend the gates of deals by the confirmations that stand now; imported history has no gate to break."""
-    kinds: dict[int, dict[str, bool]] = defaultdict(dict)
-    for deal_id, kind, withdrawn_at in Confirmation.objects.filter(opportunity__in=rows).values_list("opportunity", "kind", "withdrawn_at"):
-        kinds[deal_id][kind] = kinds[deal_id].get(kind, False) or withdrawn_at is None
+def _break_without(lost: Mapping[int, Collection[str]], rows: Collection[Opportunity], *, at: datetime) -> None:
+    """Break the gate of each deal that entered its stage with a kind it has just lost, or has too few left.
+
+    Also when enough is left: who gave it may have been the reason to go on, so a person looks at it anew.
+    """
+    given = _given(rows)
     for row in rows:
-        stands = [kind for kind, is_standing in kinds[row.pk].items() if is_standing]
-        if row.is_imported_history or bant.stands(row.stage, stands):
-            _mend(row, at=at, by=by)
-        else:
-            _break(row, [kind for kind in bant.ASKED[row.stage] if kinds[row.pk].get(kind) is False], at=at)
+        asked = () if row.is_imported_history else bant.ASKED.get(row.stage, ())
+        entered_with = {kind for kind in asked if getattr(row, f"entry_{kind}_id")}
+        if asked and (entered_with & set(lost[row.pk]) or not _holds(row, given)):
+            _break(row, _withdrawn(row, given), at=at)
+
+
+def _mend_if_it_holds(row: Opportunity, *, at: datetime, by: User | None) -> None:
+    """Mend a broken gate that somebody has confirmed enough for, or say what is still to be confirmed."""
+    given = _given([row])
+    if _holds(row, given):
+        _mend(row, at=at, by=by)
+    elif row.gate_broken_at is not None:
+        _break(row, _withdrawn(row, given), at=at)
+
+
+def _mend_what_broke(moment: datetime, rows: Collection[Opportunity], *, at: datetime) -> None:
+    """Mend the gates that broke at a moment, as if that had not been; one that was broken before stays so."""
+    given = _given(rows)
+    for row in rows:
+        if _holds(row, given) and (row.gate_broken_at == moment or not _withdrawn(row, given)):
+            _mend(row, at=at, by=None)
+        elif row.gate_broken_at is not None:
+            _break(row, _withdrawn(row, given), at=at)
+
+
+def _given(rows: Collection[Opportunity]) -> dict[int, dict[str, bool]]:
+    """Map each deal to the kinds ever given for it, and whether one stands now."""
+    given: dict[int, dict[str, bool]] = defaultdict(dict)
+    for deal_id, kind, withdrawn_at in Confirmation.objects.filter(opportunity__in=rows).values_list("opportunity", "kind", "withdrawn_at"):
+        given[deal_id][kind] = given[deal_id].get(kind, False) or withdrawn_at is None
+    return given
+
+
+def _holds(row: Opportunity, given: Mapping[int, Mapping[str, bool]]) -> bool:
+    return bant.stands(row.stage, [kind for kind, is_standing in given[row.pk].items() if is_standing])
+
+
+def _withdrawn(row: Opportunity, given: Mapping[int, Mapping[str, bool]]) -> list[str]:
+    return [kind for kind in bant.ASKED.get(row.stage, ()) if given[row.pk].get(kind) is False]
 
 
 def _mend(row: Opportunity, *, at: datetime, by: User | None) -> None:

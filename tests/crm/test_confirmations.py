@@ -136,16 +136,57 @@ def test_a_confirmation_is_withdrawn_once_and_with_a_reason(rep, at):
 # --- the gate breaks and is mended
 
 
-def test_a_withdrawal_that_leaves_enough_breaks_nothing(at):
+def with_all_three(at):
     deal = OpportunityFactory()
     given = confirmed(deal, "budget", "authority", "timing", at=at)
     opportunities.advance(deal, to="opportunity", at=at)
+    return deal, given
+
+
+def test_a_withdrawal_breaks_the_gate_also_when_two_of_three_are_left(at):
+    deal, given = with_all_three(at)
 
     opportunities.withdraw(given["budget"], because="Geschrapt", at=at)
 
     deal.refresh_from_db()
+    assert deal.gate_broken_at == at
+    assert FollowUp.objects.get().facts == {"roles": ["budget"]}
+
+
+def test_one_that_is_confirmed_anew_mends_a_gate_that_two_of_three_still_carry(at):
+    deal, given = with_all_three(at)
+    opportunities.withdraw(given["budget"], because="Geschrapt", at=at)
+
+    confirmed(deal, "timing", at=at + timedelta(hours=1))
+
+    deal.refresh_from_db()
+    assert deal.gate_broken_at is None
+
+
+def test_what_the_deal_did_not_enter_with_breaks_nothing(at):
+    deal = OpportunityFactory()
+    confirmed(deal, "budget", "authority", at=at)
+    opportunities.advance(deal, to="opportunity", at=at)
+    later = confirmed(deal, "timing", "need", at=at)
+
+    opportunities.withdraw(later["timing"], because="Vertraagd", at=at)
+    opportunities.withdraw(later["need"], because="Niet nodig", at=at)
+
+    deal.refresh_from_db()
     assert deal.gate_broken_at is None
     assert not FollowUp.objects.exists()
+
+
+def test_undoing_a_departure_leaves_a_gate_broken_that_another_withdrawal_broke_before(at):
+    deal, given = with_all_three(at)
+    opportunities.withdraw(given["budget"], because="Geschrapt", at=at - timedelta(days=1))
+    departure = departure_of(given["timing"].contact, at)
+
+    opportunities.withdraw_because_left(departure, at=at)
+    opportunities.restore_after(departure, at=at)
+
+    deal.refresh_from_db()
+    assert deal.gate_broken_at == at - timedelta(days=1)
 
 
 def test_a_withdrawal_too_many_breaks_the_gate_and_the_owner_is_told(rep, at):
