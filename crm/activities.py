@@ -158,18 +158,30 @@ def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[Wrong | None]:
     deals = dict(
         Opportunity.objects.filter(pk__in={row.opportunity_id for row in rows if row.opportunity_id}).values_list("pk", "account_id")
     )
-    return [_wrong_moment(row, at) or _wrong_kind(row) or _wrong_place(row, accounts, contacts, deals) for row in rows]
+    return [_wrong_moment(row, at) or _wrong_text(row) or _wrong_kind(row) or _wrong_place(row, accounts, contacts, deals) for row in rows]
 
 
 def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
     if row.occurred_at.tzinfo is None:
         return "occurred_at", _("The moment has no time zone.")
+    # Near the first and the last year a local day cannot be told.
+    if not 1900 <= row.occurred_at.year <= 9000:
+        return "occurred_at", _("The moment lies too far in the past or the future.")
     return ("occurred_at", _("The moment lies in the future.")) if row.occurred_at > at + AHEAD else None
 
 
-def _wrong_kind(row: NewActivity) -> Wrong | None:
+def _wrong_text(row: NewActivity) -> Wrong | None:
     if len(row.external_id) > 100:
         return "external_id", _("The id at the source is longer than 100 characters.")
+    if len(row.machine_reason) > 30:
+        return "machine_reason", _("The reason is longer than 30 characters.")
+    for field in ("external_id", "subject", "machine_reason"):
+        if "\x00" in getattr(row, field):
+            return field, _("The text holds a character that cannot be kept.")
+    return None
+
+
+def _wrong_kind(row: NewActivity) -> Wrong | None:
     if row.kind in activity_kinds.KINDS:
         return None
     return "kind", _("Unknown kind '%(kind)s'; known are %(known)s.") % {"kind": row.kind[:50], "known": ", ".join(activity_kinds.KINDS)}
@@ -241,6 +253,8 @@ def _as_new(row: Activity) -> NewActivity:
         external_id=row.external_id,
         contact_id=row.contact_id,
         opportunity_id=row.opportunity_id,
+        subject=row.subject,
+        machine_reason=row.machine_reason,
     )
 
 

@@ -88,6 +88,9 @@ def test_a_bulk_call_answers_each_row_in_the_given_order(at):
         NewActivity(contact.account_id, "meeting", datetime(2026, 3, 1), external_id="b"),
         NewActivity(contact.account_id, "meeting", at, external_id="c", opportunity_id=deal.pk),
         NewActivity(contact.account_id, "meeting", at, external_id="d" * 101),
+        NewActivity(contact.account_id, "meeting", datetime.min.replace(tzinfo=UTC), external_id="e"),
+        NewActivity(contact.account_id, "meeting", at, external_id="f", machine_reason="m" * 31),
+        NewActivity(contact.account_id, "meeting", at, external_id="g", subject="a\x00b"),
     ]
 
     outcomes = activities.record_many([good, *wrong, good], source="esp", at=at)
@@ -98,10 +101,13 @@ def test_a_bulk_call_answers_each_row_in_the_given_order(at):
         "The moment has no time zone.",
         f"There is no opportunity {deal.pk} at this account.",
         "The id at the source is longer than 100 characters.",
+        "The moment lies too far in the past or the future.",
+        "The reason is longer than 30 characters.",
+        "The text holds a character that cannot be kept.",
         "",
     ]
-    assert [done.created for done in outcomes] == [True, False, False, False, False, False]
-    assert outcomes[0].activity_id == outcomes[5].activity_id == Activity.objects.get().pk
+    assert [done.created for done in outcomes] == [True, *[False] * 8]
+    assert outcomes[0].activity_id == outcomes[8].activity_id == Activity.objects.get().pk
 
 
 def test_ten_thousand_rows_take_at_most_ten_times_the_statements_of_one_thousand(at):
