@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count
+from django.db.models import Count, Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
@@ -114,7 +114,7 @@ class TargetListAdmin(RememberedAdmin):
             "slots": [_slot(number, slots.get(number)) for number in range(1, policy.TARGETS.slots + 1)],
             "proposal": [{"one": one, "words": [targets.reason_in_words(part) for part in one.reasons]} for one in proposal],
             "rejections": row.rejections.select_related("account")[:20],
-            "comparison": row.comparison.select_related("account", "resembles")[:20],
+            "comparison": _compared(request, row),
         }
 
     # --- deeds -------------------------------------------------------------------------------------
@@ -228,7 +228,41 @@ class TargetRejectionAdmin(OfList):
 
 @admin.register(ComparisonAccount)
 class ComparisonAccountAdmin(OfList):
-    """Comparison groups: frozen when their list was activated."""
+    """Comparison groups: frozen when their list was activated; other teams' accounts stay unnamed in them."""
 
-    list_display = ["target_list", "account", "resembles", "distance"]
+    list_display = fields = ["target_list", "account_shown", "resembles_shown", "distance"]
+    list_display_links = ["target_list"]
     list_select_related = ["target_list", "account", "resembles"]
+    search_fields = ["target_list__name"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return with_names_for(request, super().get_queryset(request))
+
+    @display(description=_("account"))
+    def account_shown(self, row: Any) -> str:
+        return _name(row.account, row.sees_account)
+
+    @display(description=_("resembles"))
+    def resembles_shown(self, row: Any) -> str:
+        return _name(row.resembles, row.sees_resembles)
+
+
+def with_names_for(request: HttpRequest, rows: QuerySet[ComparisonAccount]) -> QuerySet[Any]:
+    """Note beside each row which of its two accounts the reader may see."""
+    seen = Account.objects.visible_to(request.user)
+    return rows.annotate(
+        sees_account=Exists(seen.filter(pk=OuterRef("account"))), sees_resembles=Exists(seen.filter(pk=OuterRef("resembles")))
+    )
+
+
+def _name(account: Account, is_seen: bool) -> str:
+    return str(account) if is_seen else str(_("an account of another team"))
+
+
+def _compared(request: HttpRequest, row: TargetList) -> list[dict[str, Any]]:
+    """Give the comparison group as the list's page shows it."""
+    rows = with_names_for(request, row.comparison.select_related("account", "resembles"))[:20]
+    return [
+        {"account": _name(one.account, one.sees_account), "resembles": _name(one.resembles, one.sees_resembles), "distance": one.distance}
+        for one in rows
+    ]

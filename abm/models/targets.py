@@ -133,4 +133,5 @@ class ComparisonAccount(models.Model):
         constraints = [models.UniqueConstraint(fields=["target_list", "account"], name="comparison_account_once")]
 
     def __str__(self) -> str:
-        return str(self.account)
+        # Without the account's name: who sees the list may not see the account.
+        return f"{self.target_list} ({self.distance:.2f})"
