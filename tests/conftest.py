@@ -14,6 +14,9 @@ from rest_framework.test import APIClient
 from crm import access
 from crm.models import ApiKey, Team, User
 from tests.factories.crm import TeamFactory, UserFactory
+from tests.overlap import committed, two_at_once
+
+__all__ = ["committed", "two_at_once"]  # fixtures for everybody
 
 AT = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 

@@ -1,17 +1,11 @@
-"""What tests of abm may ask for besides: an account with its decider, a draft list, and two transactions that really overlap."""
+"""What tests of abm may ask for besides: an account with its decider, and a draft list."""
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date, datetime
-from threading import Event
 
 import pytest
-from django.db import connection, transaction
-from pytest_django import DjangoDbBlocker
 
 from abm import targets
 from abm.models import TargetList
-from crm import events
 from crm.models import Account, Contact, Team, User
 from tests.abm.signals import worked
 from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory, PersonFactory
@@ -35,55 +29,3 @@ def anna(account: Account) -> Contact:
 def twenty(team: Team, rep: User, at: datetime) -> TargetList:
     """An empty draft of the rep's team."""
     return targets.draft(name="Voorjaar", team=team, owner=rep, starts_on=date(2026, 3, 10), ends_on=date(2026, 5, 5), at=at, by=rep)
-
-
-@pytest.fixture
-def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a test commit without telling anybody, and empty the tables afterwards; groups and permissions stay."""
-    monkeypatch.setattr(events, "tell", lambda *_event, **_ids: None)
-    with django_db_blocker.unblock():
-        yield
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE crm_team, crm_account, crm_person, crm_suppression CASCADE")
-        connection.close()
-
-
-@pytest.fixture
-def two_at_once(committed: None) -> Iterator[Callable[..., list[BaseException | None]]]:
-    """Give a function that does two deeds in overlapping transactions: the first commits only when the second waits for it."""
-    with ThreadPoolExecutor(2) as pool:
-
-        def both(first: Callable[[], object], second: Callable[[], object]) -> list[BaseException | None]:
-            has_written = Event()
-            futures = [pool.submit(in_own_transaction, first, then=lambda: has_written.set() or wait_until_waited_for())]
-            assert has_written.wait(10)
-            futures.append(pool.submit(in_own_transaction, second))
-            return [outcome(future) for future in futures]
-
-        yield both
-
-
-def in_own_transaction(deed: Callable[[], object], then: Callable[[], object] = bool) -> None:
-    """Do a deed on a connection of this thread, and something else before it is committed."""
-    try:
-        with transaction.atomic():
-            deed()
-            then()
-    finally:
-        connection.close()
-
-
-def wait_until_waited_for() -> None:
-    """Hold this transaction open until another one waits for what it wrote."""
-    statement = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    for _try in range(200):
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_sleep(0.02), pg_stat_clear_snapshot(), ({statement})")
-            if cursor.fetchone()[2]:
-                return
-    raise AssertionError("nobody waited")
-
-
-def outcome(future: Future[None]) -> BaseException | None:
-    """Give what a deed raised, if anything."""
-    return future.exception(timeout=20)

@@ -12,10 +12,10 @@ from django.db.models import Count, F, Q
 from abm import targets
 from abm.errors import AccountTaken, TargetListFull, WrongStatus
 from abm.models import ComparisonAccount, TargetAccount, TargetList
-from tests.abm.conftest import in_own_transaction, outcome
 from tests.abm.slots import a_list, put, start, teams_of
 from tests.conftest import AT
 from tests.factories.crm import AccountFactory, TeamFactory
+from tests.overlap import in_own_transaction, outcome
 
 
 def healthy() -> bool:
