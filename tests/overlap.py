@@ -6,20 +6,14 @@ from threading import Event
 
 import pytest
 from django.db import connection, transaction
-from pytest_django import DjangoDbBlocker
 
 from crm import events
 
 
 @pytest.fixture
-def committed(django_db_setup: None, django_db_blocker: DjangoDbBlocker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let a test commit without telling anybody, and empty the tables afterwards; groups and permissions stay."""
+def committed(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test commit without telling anybody; the tables are emptied afterwards."""
     monkeypatch.setattr(events, "tell", lambda *_event, **_ids: None)
-    with django_db_blocker.unblock():
-        yield
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE crm_team, crm_account, crm_person, crm_suppression CASCADE")
-        connection.close()
 
 
 @pytest.fixture
