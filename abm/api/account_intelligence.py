@@ -1,7 +1,10 @@
 """What abm adds to accounts over the API: where each stands, and why."""
 
 from dataclasses import asdict
+from decimal import Decimal
 
+from django.db.models import DecimalField, Value
+from django.db.models.functions import Coalesce
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -97,11 +100,24 @@ class IntelligenceSerializer(serializers.Serializer):
     fit, score, coverage = FitSerializer(), ExplanationSerializer(), CoverageSerializer()
 
 
-class AccountWithStandingViewSet(AccountViewSet):
-    """Companies, with their owner and team, and where they stand."""
+# What stands in for a figure of an account that was never scored: below every figure there is.
+NEVER_SCORED = Decimal("-999.9")
 
-    queryset = Account.objects.select_related("standing")
+
+def _figure(name: str) -> Coalesce:
+    return Coalesce(f"standing__{name}", Value(NEVER_SCORED), output_field=DecimalField(max_digits=4, decimal_places=1))
+
+
+class AccountWithStandingViewSet(AccountViewSet):
+    """Companies, with their owner and team, and where they stand; in the order of a figure, those never scored come last."""
+
+    queryset = Account.objects.select_related("standing").annotate(
+        by_score=_figure("score"), by_momentum=_figure("momentum"), by_fit=_figure("fit")
+    )
     serializer_class = AccountWithStandingSerializer
+    orderings = AccountViewSet.orderings | {
+        "-score": ("-by_score", "-id"), "-momentum": ("-by_momentum", "-id"), "-fit": ("-by_fit", "-id"),
+    }  # fmt: skip
 
     @reading(IntelligenceSerializer)
     def intelligence(self, request, pk: str) -> Response:

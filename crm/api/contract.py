@@ -179,7 +179,7 @@ class KeysetPagination(pagination.BasePagination):
     """Page by position instead of by number: the hundredth page costs what the first one does.
 
     The view's `orderings` maps the names that a caller may ask for to columns, the first being the usual one;
-    the columns must be of the model itself, never empty, and end with a unique one.
+    the columns must be of the model itself or annotated by the view, never empty, and end with a unique one.
     """
 
     page_size, max_page_size = 50, 200
@@ -187,7 +187,7 @@ class KeysetPagination(pagination.BasePagination):
     def paginate_queryset(self, queryset, request, view=None) -> list[Any]:
         self.request, self.name = request, self._asked_ordering(request, view)
         self.columns = view.orderings[self.name]
-        self.model, size = queryset.model, self._asked_size(request)
+        self.fields, size = [_field(queryset, column.removeprefix("-")) for column in self.columns], self._asked_size(request)
         if cursor := request.query_params.get("cursor"):
             queryset = queryset.filter(_after(self.columns, self._read(cursor)))
         rows = list(queryset.order_by(*self.columns)[: size + 1])
@@ -206,21 +206,19 @@ class KeysetPagination(pagination.BasePagination):
             raise _wrong("page_size", _("Give a number from 1 to %(most)d.") % {"most": self.max_page_size})
         return int(text)
 
-    def _fields(self) -> list[Any]:
-        return [self.model._meta.get_field(column.removeprefix("-")) for column in self.columns]
-
     def _read(self, cursor: str) -> list[Any]:
         """Give the position that a cursor of ours names; a cursor of another ordering, or no cursor of ours, is refused."""
         try:
             name, *texts = orjson.loads(urlsafe_b64decode(cursor.encode()))
             if name != self.name or any("\0" in text for text in texts):
                 raise ValueError(name)
-            return [field.to_python(text) for field, text in zip(self._fields(), texts, strict=True)]
+            return [field.to_python(text) for field, text in zip(self.fields, texts, strict=True)]
         except (ValueError, TypeError, FieldRefusal) as error:
             raise _wrong("cursor", _("This cursor is not one of this list in this order.")) from error
 
     def _write(self, row: Model) -> str:
-        texts = [str(getattr(row, field.attname)) for field in self._fields()]
+        names = [getattr(field, "attname", column.removeprefix("-")) for field, column in zip(self.fields, self.columns, strict=True)]
+        texts = [str(getattr(row, name)) for name in names]
         return urlsafe_b64encode(orjson.dumps([self.name, *texts])).decode()
 
     def get_paginated_response(self, data) -> Response:
@@ -242,6 +240,11 @@ class KeysetPagination(pagination.BasePagination):
             parameter("page_size", "Rows per page.", **size),
             parameter("ordering", "The order of the list.", type="string", enum=list(view.orderings)),
         ]
+
+
+def _field(queryset: Any, name: str) -> Any:
+    annotation = queryset.query.annotations.get(name)
+    return annotation.output_field if annotation else queryset.model._meta.get_field(name)
 
 
 def _after(columns: Sequence[str], position: Sequence[Any]) -> Q:

@@ -8,7 +8,7 @@ from crm.models import Account, Contact, FollowUp, Pilot
 from tests.conftest import api_client, somebody
 from tests.crm.deals import confirmed
 from tests.doors.test_api_contract import assert_refusal, follow_up_of, pilot_of, standing_of
-from tests.factories.abm import EngagementScoreFactory, ProfileFactory
+from tests.factories.abm import EngagementScoreFactory, ProfileFactory, StandingFactory
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory, OpportunityFactory, UserFactory
 
 
@@ -194,6 +194,31 @@ def test_scores_come_highest_first_and_keep_their_history(rep, rep_api):
     assert [row["account"] for row in rep_api.get("/api/v1/scores?score_from=50&fit_from=80").json()["results"]] == [high.pk]
     history = rep_api.get(f"/api/v1/scores/{high.pk}/history").json()
     assert [(row["day"], row["score"]) for row in history] == [("2026-03-02", "60.0"), ("2026-03-01", "50.0")]
+
+
+@pytest.mark.parametrize("figure", ["score", "momentum", "fit"])
+def test_accounts_come_in_the_order_of_a_figure_page_by_page_and_those_never_scored_come_last(figure, rep, rep_api):
+    never = AccountFactory(team=rep.team, owner=rep)
+    low, high, even = [AccountFactory(team=rep.team, owner=rep) for _ in range(3)]
+    for account, value in ((low, 3), (high, 61), (even, 3)):
+        StandingFactory(account=account, **{figure: value})
+
+    rows, page = [], f"/api/v1/accounts?page_size=1&ordering=-{figure}"
+    while page:
+        answer = rep_api.get(page).json()
+        rows, page = rows + [row["id"] for row in answer["results"]], answer["next"]
+
+    assert rows == [high.pk, even.pk, low.pk, never.pk]
+
+
+@pytest.mark.parametrize("momentum", ["-0.7", "12.3"])
+def test_a_page_goes_on_after_a_figure_with_a_decimal(momentum, rep, rep_api):
+    accounts = [StandingFactory(account=AccountFactory(team=rep.team, owner=rep), momentum=momentum).account for _ in range(3)]
+
+    first = rep_api.get("/api/v1/accounts?page_size=2&ordering=-momentum").json()
+    second = rep_api.get(first["next"]).json()
+
+    assert [row["id"] for row in first["results"] + second["results"]] == [account.pk for account in reversed(accounts)]
 
 
 # --- contacts and persons --------------------------------------------------------------------------
