@@ -1,7 +1,8 @@
 """Job-change signals: opened by evidence, decided by a person, and everything they did can be undone.
 
 Whoever touches the signals of an account claims the account first: two reports at the same moment are judged one after
-the other, each knowing the one before.
+the other, each knowing the one before. Whoever claims several does so in the order of their ids, and a refresh does so
+after its standings, which nobody else locks: so nobody waits in a circle.
 """
 
 from collections.abc import Collection, Iterable
@@ -9,7 +10,8 @@ from datetime import date, datetime
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import EmailField, Exists, F, OuterRef
+from django.db.models import CharField, EmailField, Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext as _
 
 from abm import domain_incidents, signal_effects
@@ -46,10 +48,18 @@ def assess(report_id: int, *, at: datetime) -> JobChangeSignal | None:
     return _known(contact, f"report:{report.pk}") or _judge(report, report.delivery, contact, at=at)
 
 
-def assess_missed(*, since: datetime, at: datetime) -> int:
-    """Judge the lasting failures reported since a moment, for any whose event was lost; give their number."""
-    reports = DeliveryReport.objects.failures_since(since).order_by("pk")
-    return len([assess(pk, at=at) for pk in reports.values_list("pk", flat=True).iterator()])
+def assess_missed(*, since: datetime, at: datetime, limit: int) -> int:
+    """Judge the newest lasting failures since a moment that no signal counts yet: their event may be lost. Give their number.
+
+    At most `limit` of them: called in a transaction, it keeps the accounts of all of them until that ends.
+    """
+    of_domain = Q(signal__kind=Kind.DOMAIN, signal__status=Status.CONFIRMED, signal__account=OuterRef("delivery__account"))
+    counted = SignalEvidence.objects.filter(
+        Q(signal__contact=OuterRef("delivery__contact")) | of_domain, key=Concat(Value("report:"), Cast(OuterRef("pk"), CharField()))
+    )
+    missed = DeliveryReport.objects.failures_since(since).filter(~Exists(counted)).order_by("-pk")
+    in_order = sorted((account_id, pk) for pk, account_id in missed.values_list("pk", "delivery__account_id")[:limit])
+    return len([assess(pk, at=at) for _account_id, pk in in_order])
 
 
 def _judge(report: DeliveryReport, delivery: Delivery, contact: Contact, *, at: datetime) -> JobChangeSignal | None:
@@ -256,6 +266,17 @@ def _write_down(signal: JobChangeSignal, row: JobChangeSignal, effects: list[sig
 
 
 # --- what later facts settle -----------------------------------------------------------------------
+
+
+@transaction.atomic(savepoint=False)
+def settle(account_ids: Collection[int], *, at: datetime) -> int:
+    """Withdraw what was disproved and close what was found at these accounts; give the number of both."""
+    waiting = JobChangeSignal.objects.waiting().of_persons().filter(account=OuterRef("pk"))
+    wanted = FollowUp.objects.open().filter(reason=FollowUp.Reason.FIND_SUCCESSOR, account=OuterRef("pk"))
+    # Claimed before they are read: who decides one of these signals at this moment has done so, or waits for us.
+    concerned = Account.objects.filter(Exists(waiting) | Exists(wanted), pk__in=account_ids).order_by("pk")
+    claimed = list(concerned.select_for_update(of=("self",), no_key=True).values_list("pk", flat=True))
+    return withdraw_disproved(claimed, at=at) + close_found(claimed, at=at) if claimed else 0
 
 
 def withdraw_disproved(account_ids: Collection[int], *, at: datetime) -> int:

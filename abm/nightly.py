@@ -113,7 +113,8 @@ def _refresh_accounts(chunk: NightlyChunk, day: date, at: datetime) -> int:
 
 
 def _assess_missed_bounces(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
-    return job_changes.assess_missed(since=at - timedelta(days=policy.NIGHTLY.look_back_for_bounces_days), at=at)
+    since = at - timedelta(days=policy.NIGHTLY.look_back_for_bounces_days)
+    return job_changes.assess_missed(since=since, at=at, limit=policy.NIGHTLY.bounces_per_night)
 
 
 def _chase_pilots(_chunk: NightlyChunk, _day: date, at: datetime) -> int:

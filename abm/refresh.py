@@ -34,8 +34,7 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
 
 def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
     before = _claim(found, today=today, at=at)
-    job_changes.withdraw_disproved(found.keys(), at=at)
-    job_changes.close_found(found.keys(), at=at)
+    job_changes.settle(found.keys(), at=at)
     week_ago = today - timedelta(days=policy.ALERTS.compared_with_days_ago)
     scored = engagement.of_days(found, days=[week_ago, today])
     engagement.store(scored[today], day=today, at=at)
