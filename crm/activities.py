@@ -1,7 +1,7 @@
 """Activities: the only way to record, correct or delete one, so that every figure derived from them stays right."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -154,7 +154,9 @@ def _activity(row: NewActivity, *, source: str, at: datetime, by: User | None) -
 def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[Wrong | None]:
     """Say for each row which field cannot be right and why, or nothing; three look-ups, however many rows."""
     accounts = set(Account.objects.filter(pk__in={row.account_id for row in rows}).values_list("pk", flat=True))
-    contacts = dict(Contact.objects.filter(pk__in={row.contact_id for row in rows if row.contact_id}).values_list("pk", "account_id"))
+    named = Contact.objects.filter(pk__in={row.contact_id for row in rows if row.contact_id})
+    # An erased contact is nowhere: None.
+    contacts = {pk: None if erased_at else account for pk, account, erased_at in named.values_list("pk", "account_id", "erased_at")}
     deals = dict(
         Opportunity.objects.filter(pk__in={row.opportunity_id for row in rows if row.opportunity_id}).values_list("pk", "account_id")
     )
@@ -187,9 +189,11 @@ def _wrong_kind(row: NewActivity) -> Wrong | None:
     return "kind", _("Unknown kind '%(kind)s'; known are %(known)s.") % {"kind": row.kind[:50], "known": ", ".join(activity_kinds.KINDS)}
 
 
-def _wrong_place(row: NewActivity, accounts: set[int], contacts: Mapping[int, int], deals: Mapping[int, int | None]) -> Wrong | None:
+def _wrong_place(row: NewActivity, accounts: set[int], contacts: Mapping[int, int | None], deals: Mapping[int, int | None]) -> Wrong | None:
     if row.account_id not in accounts:
         return "account", _("There is no account %(id)s.") % {"id": row.account_id}
+    if row.contact_id is not None and contacts.get(row.contact_id, 0) is None:
+        return "contact", _("This person was erased.")
     if row.contact_id is not None and contacts.get(row.contact_id) != row.account_id:
         return "contact", _("There is no contact %(id)s at this account.") % {"id": row.contact_id}
     if row.opportunity_id is not None and deals.get(row.opportunity_id) != row.account_id:
@@ -218,7 +222,7 @@ CORRECTABLE = frozenset({"kind", "occurred_at", "contact", "opportunity", "subje
 def correct(activity: Activity, *, at: datetime, by: User | None = None, **changes: object) -> Activity:
     """Correct an activity: its kind, moment, contact, opportunity, subject, or whether a machine made it.
 
-    An activity that somebody deleted meanwhile raises Conflict.
+    An activity that somebody deleted meanwhile raises Conflict. One of an erased person gets no new subject.
     """
     if unknown := changes.keys() - CORRECTABLE:
         raise Invalid(_("This cannot be corrected: %(names)s.") % {"names": ", ".join(sorted(unknown))})
@@ -227,7 +231,11 @@ def correct(activity: Activity, *, at: datetime, by: User | None = None, **chang
     for name, value in changes.items():
         setattr(after, name, value)
     after.day = policy.day_of(after.occurred_at)
-    if found := _wrong([_as_new(after)], at)[0]:
+    new = _as_new(after)
+    if not changes.keys() & {"contact", "subject"}:
+        # Whom it is of was judged when it was recorded, and may be erased by now.
+        new = replace(new, contact_id=None)
+    if found := _wrong([new], at)[0]:
         field, error = found
         raise Invalid(error, detail={field: error})
     after.recorded_by = by or after.recorded_by

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from typing import TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +19,7 @@ NAMES = ("given_name", "family_name", "language")
 DETAILS = ("email", "phone", "job_title", "function", "legal_basis", "source")
 
 
+@transaction.atomic
 def add(
     *,
     account: Account,
@@ -37,9 +39,9 @@ def add(
     """Add somebody who works at an account: a new person by name, or the known one who is given.
 
     Raise Invalid, naming the fields, for a value that cannot be right, and for an address, source id or
-    person that is taken; Conflict if somebody else adds the same at this moment.
+    person that is taken; Conflict if somebody else adds the same at this moment, and for a person who was erased.
     """
-    human = person or Person(given_name=given_name.strip(), family_name=family_name.strip())
+    human = _not_erased(Person.objects.all(), person) if person else Person(given_name=given_name.strip(), family_name=family_name.strip())
     details = {"email": email.strip(), "phone": phone.strip(), "job_title": job_title.strip(), "function": function}
     new = Contact(account=account, person=human, legal_basis=legal_basis, source=source, external_id=external_id, **details)
     _refuse(_wrong_person(human) | _wrong(new, *DETAILS, "external_id") | _taken(new))
@@ -54,14 +56,13 @@ def add(
     return new
 
 
+@transaction.atomic
 def correct(contact: Contact, *, at: datetime, by: User | None = None, **changes: str) -> Contact:
     """Correct the person's names and language, or details of the job; a changed address is no longer known to be invalid.
 
     Raise Invalid as `add` does, also for a field that cannot be corrected; Conflict for an erased contact.
     """
-    row = Contact.objects.select_related("person").get(pk=contact.pk)
-    if row.erased_at or row.person.erased_at:
-        raise errors.Conflict(_("The data of this person were erased."))
+    row = _not_erased(Contact.objects.select_related("person"), contact)
     job = {name: changes[name].strip() for name in DETAILS if name in changes}
     names = {name: changes[name].strip() for name in NAMES if name in changes}
     old_email = row.email
@@ -76,6 +77,21 @@ def correct(contact: Contact, *, at: datetime, by: User | None = None, **changes
         if names:
             _write_person(row.person, names, by=by)
         return _write(contact, values, at=at, by=by)
+
+
+Written = TypeVar("Written", Contact, Person)
+
+
+def _not_erased(rows: QuerySet[Written], record: Written) -> Written:
+    """Read a record as it is now, and keep an erasure off it until this is written; raise Conflict if it came first."""
+    row = rows.select_for_update(of=("self",)).get(pk=record.pk)
+    if row.erased_at or (isinstance(row, Contact) and row.person.erased_at):
+        raise _erased()
+    return row
+
+
+def _erased() -> errors.Conflict:
+    return errors.Conflict(_("The data of this person were erased."))
 
 
 def _set(record: Contact | Person, values: dict[str, str]) -> None:
@@ -133,8 +149,10 @@ def _write_person(person: Person, values: dict[str, str], *, by: User | None) ->
 
 @transaction.atomic
 def _write(contact: Contact, values: dict[str, object], *, at: datetime, by: User | None = None, only: Q | None = None) -> Contact:
-    """Write values with their history row, and tell; raise Conflict for a contact that is no longer as `only` says."""
-    if not Contact.objects.filter(only or Q(), pk=contact.pk).update(**values, updated_at=at):
+    """Write values with their history row, and tell; raise Conflict for an erased contact, or one no longer as `only` says."""
+    if not Contact.objects.filter(only or Q(), pk=contact.pk, erased_at=None).update(**values, updated_at=at):
+        if Contact.objects.filter(pk=contact.pk).exclude(erased_at=None).exists():
+            raise _erased()
         raise errors.Conflict(_("This contact was changed by somebody else."))
     contact.refresh_from_db()
     Contact.history.bulk_history_create([contact], update=True, default_user=by)
@@ -168,8 +186,8 @@ def clear_address_invalid(contact: Contact, *, at: datetime) -> bool:
 
 
 def _mark(contact: Contact, name: str, moment: datetime | None, *, at: datetime) -> bool:
-    """Set or (None) clear a mark that is not as wanted yet; a mark keeps its first moment."""
-    if not Contact.objects.filter(pk=contact.pk, **{f"{name}__isnull": moment is not None}).exists():
+    """Set or (None) clear a mark that is not as wanted yet; a mark keeps its first moment, an erased contact its state."""
+    if not Contact.objects.filter(pk=contact.pk, erased_at=None, **{f"{name}__isnull": moment is not None}).exists():
         return False
     _write(contact, {name: moment}, at=at)
     return True
@@ -204,7 +222,7 @@ def undo_departure(departure: Departure, *, at: datetime, by: User | None = None
     contact = departure.contact
     if Contact.objects.active().filter(person=contact.person_id, account=contact.account_id).exists():
         raise errors.Conflict(_("This person works at the account already."))
-    _write(contact, {"left_on": None}, at=at, by=by, only=Q(erased_at=None))
+    _write(contact, {"left_on": None}, at=at, by=by)
     _rewrite(DmuMembership.objects.filter(departure=departure), {"until": None, "end_reason": "", "departure": None}, by=by)
     opportunities.restore_after(departure, at=at)
     return departure
@@ -217,6 +235,7 @@ def _rewrite(memberships: DmuMembershipQuerySet, values: dict[str, object], *, b
     DmuMembership.history.bulk_history_create(DmuMembership.objects.filter(pk__in=ids), update=True, default_user=by)
 
 
+@transaction.atomic
 def carry_over(
     contact: Contact, *, to_account: Account, at: datetime, by: User | None = None, email: str = "", job_title: str = ""
 ) -> Contact:
@@ -224,4 +243,5 @@ def carry_over(
 
     Neither address, function nor legal basis come along: they belonged to the former job. An opt-out is the person's and does.
     """
+    _not_erased(Contact.objects.select_related("person"), contact)
     return add(account=to_account, person=contact.person, email=email, job_title=job_title, source="carried over", at=at, by=by)
