@@ -214,3 +214,12 @@ def test_unknown_benchmark_lists_those_there_are(dev, tmp_path, monkeypatch):
 def test_unknown_command_prints_the_help_and_fails(dev, capsys):
     assert dev.main(["dance"]) == 2
     assert "./dev up [--port 8000]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "-1", "http"])
+def test_a_port_that_does_not_exist_is_refused_in_one_line(port, dev, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        dev.up([f"--port={port}"])
+
+    assert stopped.value.code == 2
+    assert f"{port!r} is no port: give a number from 1 to 65535" in capsys.readouterr().err
