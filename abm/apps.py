@@ -21,7 +21,9 @@ class AbmConfig(AppConfig):
         access.register("abm")
         privacy.register()
         receivers.connect()
-        unknown = policy.configure(settings.QUORUM_POLICY.get("abm", {}))
-        unknown += [name for name in settings.QUORUM_POLICY if name not in ("crm", "abm")]
+        try:
+            unknown = policy.configure(settings.QUORUM_POLICY.get("abm", {}))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"QUORUM_POLICY: {error}") from error
         if unknown:
             raise ImproperlyConfigured(f"QUORUM_POLICY: abm has no number {', '.join(unknown)}.")

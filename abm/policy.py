@@ -3,12 +3,12 @@
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from crm.policy import override
+from crm.policy import number, override
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,29 @@ def _weights() -> dict[str, KindWeight]:
 WORTH_NOTHING = frozenset({"email_sent", "email_delivered", "email_bounced", "call_unanswered", "note"})
 
 
+def _table(name: str, value: Any, *, known: Collection[str]) -> Mapping[str, Any]:
+    """Give back a table of known names; raise ValueError with a sentence for anything else."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{name} must be an object of names and values, not {value!r}.")  # noqa: TRY004  the start reads ValueError
+    if unknown := sorted(value.keys() - known):
+        raise ValueError(f"{name} must have names it knows, not {', '.join(unknown)}.")
+    return value
+
+
+def _kind_weight(kind: str, row: Any) -> KindWeight:
+    """Read a row as JSON holds it; raise ValueError for anything else."""
+    if isinstance(row, KindWeight):
+        return row
+    name = f"SCORING.kinds.{kind}"
+    if not isinstance(row, Mapping) or row.keys() != {"points", "daily_cap", "half_life_days"}:
+        raise ValueError(f"{name} must be an object of points, daily_cap and half_life_days, not {row!r}.")
+    return KindWeight(
+        number(f"{name}.points", row["points"], 0, 1_000),
+        number(f"{name}.daily_cap", row["daily_cap"], 0, 10_000),
+        number(f"{name}.half_life_days", row["half_life_days"], 1, 36_500, whole=True),
+    )
+
+
 @dataclass(frozen=True)
 class Scoring:
     """The engagement score. Source: design of the score; the weights are judgement, not fitted to outcomes."""
@@ -57,9 +80,11 @@ class Scoring:
     def __post_init__(self) -> None:
         """Fill in the default tables, and accept kinds as an organisation writes them in JSON."""
         roles = {"decider": 1.5, "buyer": 1.3, "influencer": 1.2, "user": 1.0, "initiator": 1.0, "unknown": 0.8, "anonymous": 0.5}
-        kinds = self.kinds or _weights()
-        object.__setattr__(self, "role_weight", roles | dict(self.role_weight or {}))
-        object.__setattr__(self, "kinds", {name: row if isinstance(row, KindWeight) else KindWeight(**row) for name, row in kinds.items()})
+        own = _table("SCORING.role_weight", self.role_weight or {}, known=roles.keys())
+        weights = {name: number(f"SCORING.role_weight.{name}", weight, 0, 100) for name, weight in own.items()}
+        object.__setattr__(self, "role_weight", roles | weights)
+        kinds = _table("SCORING.kinds", self.kinds or _weights(), known=_weights().keys() | WORTH_NOTHING)
+        object.__setattr__(self, "kinds", {name: _kind_weight(name, row) for name, row in kinds.items()})
 
     @cached_property
     def version(self) -> str:
@@ -138,4 +163,8 @@ NIGHTLY = Nightly()
 
 def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Apply an organisation's numbers to this module; return the names that it does not have."""
-    return list(override(sys.modules[__name__], overrides))
+    unknown = list(override(sys.modules[__name__], overrides))
+    most = FIT.industry_points + FIT.size_points + FIT.revenue_points + FIT.decider_points
+    if most > 100:
+        raise ValueError(f"FIT.industry_points, size_points, revenue_points and decider_points must together be at most 100, not {most}.")
+    return unknown

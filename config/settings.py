@@ -2,39 +2,16 @@
 
 from pathlib import Path
 
-import environ
 import structlog
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
-from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.utils.translation import gettext_lazy as _
 
+from config.environment import broker, database, env, flag, log_level, numbers, secret, time_zone
+
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
 
 VAR_DIR = Path(env.str("VAR_DIR", default=str(BASE_DIR / "var")))
-
-
-def flag(name: str, *, default: bool) -> bool:
-    """Read a yes-or-no variable; anything but the usual words stops the start."""
-    words = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
-    word = env.str(name, default="on" if default else "off").strip().lower()
-    if word not in words:
-        raise ImproperlyConfigured(f"{name} must be one of {', '.join(words)}, not {word!r}.")
-    return words[word]
-
-
-def secret(name: str) -> str:
-    """Read a secret of at least 32 characters from NAME or from the file that NAME_FILE names."""
-    path = env.str(f"{name}_FILE", default="")
-    try:
-        value = Path(path).read_text().strip() if path else env.str(name, default="")
-    except OSError as error:
-        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read: {error.strerror}.") from error
-    if len(value) < 32:
-        raise ImproperlyConfigured(f"{name} (or {name}_FILE) must hold a secret of at least 32 characters.")
-    return value
-
 
 DEBUG = flag("DEBUG", default=False)
 SECRET_KEY = secret("SECRET_KEY")
@@ -101,7 +78,7 @@ TEMPLATES = [
 ]
 
 # --- where things are kept -------------------------------------------------------------------------
-DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/quorum.sqlite3")}
+DATABASES = {"default": database("DATABASE_URL", default=f"sqlite:///{VAR_DIR}/quorum.sqlite3")}
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # IMMEDIATE: a transaction that will write asks for the lock at its start and waits its turn,
     # instead of failing half way with "database is locked".
@@ -157,17 +134,17 @@ CONTENT_SECURITY_POLICY = {
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("nl", _("Dutch"))]
 LOCALE_PATHS = [BASE_DIR / "config" / "locale"]
-TIME_ZONE = env.str("TIME_ZONE", default="Europe/Amsterdam")
+TIME_ZONE = time_zone("TIME_ZONE", default="Europe/Amsterdam")
 USE_TZ = True
 FORMAT_MODULE_PATH = ["config.formats"]
 PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default="NL")
 
 # Numbers of the playbook that this organisation changed, as JSON, e.g. {"crm": {"BANT": {"stale_after_days": 120}}};
-# crm/policy.py and abm/policy.py name them all, and an unknown name stops the start.
-QUORUM_POLICY = env.json("QUORUM_POLICY", default={})
+# crm/policy.py and abm/policy.py name them all, and an unknown name or a wrong value stops the start.
+QUORUM_POLICY = numbers("QUORUM_POLICY")
 
 # --- the queue -------------------------------------------------------------------------------------
-CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://localhost")
+CELERY_BROKER_URL = broker("CELERY_BROKER_URL", default="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem://"):
     BROKER_DIR = VAR_DIR / "broker"
     for folder in ("queue", "control"):
@@ -264,6 +241,7 @@ structlog.configure(
     logger_factory=structlog.stdlib.LoggerFactory(),
     cache_logger_on_first_use=True,
 )
+LOG_LEVEL = log_level("LOG_LEVEL", default="WARNING")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -275,6 +253,6 @@ LOGGING = {
         },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING")},
-    "loggers": {"django": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="WARNING"), "propagate": False}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    "loggers": {"django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False}},
 }

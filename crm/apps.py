@@ -19,6 +19,9 @@ class CrmConfig(AppConfig):
 
         access.register("crm")
         policy.use_zone(settings.TIME_ZONE)
-        unknown = policy.configure(settings.QUORUM_POLICY.get("crm", {}))
+        try:
+            unknown = policy.configure(settings.QUORUM_POLICY.get("crm", {}))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"QUORUM_POLICY: {error}") from error
         if unknown:
             raise ImproperlyConfigured(f"QUORUM_POLICY: crm has no number {', '.join(unknown)}.")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, datetime
 from types import ModuleType
 from typing import Any
@@ -31,6 +31,19 @@ class RequiredDmu:
     people: int
 
 
+ROLES = frozenset({"initiator", "user", "influencer", "buyer", "decider"})
+
+
+def _required_row(row: Any) -> RequiredDmu:
+    """Read a row as JSON holds it; raise ValueError for anything else."""
+    if not isinstance(row, list) or len(row) != 3 or not isinstance(row[1], list) or not {*map(str, row[1])} <= ROLES or not row[1]:
+        raise ValueError(f'DMU.required must be rows such as [250, ["decider", "buyer"], 3], not {row!r}.')
+    below, roles, people = row
+    if below is not None:
+        number("DMU.required: employees", below, 1, 10_000_000, whole=True)
+    return RequiredDmu(below, tuple(roles), number("DMU.required: people", people, 1, 100, whole=True))
+
+
 @dataclass(frozen=True)
 class Dmu:
     """Coverage of the decision-making unit. Source: playbook, 'three to ten people decide'."""
@@ -46,7 +59,12 @@ class Dmu:
 
     def __post_init__(self) -> None:
         """Accept the table as an organisation writes it in JSON: rows of size, roles and people."""
-        rows = tuple(row if isinstance(row, RequiredDmu) else RequiredDmu(row[0], tuple(row[1]), row[2]) for row in self.required)
+        if not isinstance(self.required, list | tuple) or not self.required:
+            raise ValueError(f"DMU.required must be a list of rows, not {self.required!r}.")
+        rows = tuple(row if isinstance(row, RequiredDmu) else _required_row(row) for row in self.required)
+        sizes = [row.below_employees or sys.maxsize for row in rows]
+        if rows[-1].below_employees is not None or sizes != sorted(set(sizes)):
+            raise ValueError("DMU.required must be rows of rising size, and the last one for every size: null.")
         object.__setattr__(self, "required", rows)
 
 
@@ -123,15 +141,54 @@ def use_zone(name: str) -> None:
 
 
 def override(module: ModuleType, overrides: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Replace numbers of a policy module by an organisation's own; yield what nobody knows, e.g. 'BANT.colour'."""
+    """Replace numbers of a policy module by an organisation's own; yield what nobody knows, e.g. 'BANT.colour'.
+
+    Raises ValueError with a sentence for a value that cannot be right.
+    """
     for table, numbers in overrides.items():
-        current = getattr(module, table, None)
-        if current is None:
+        current: Any = getattr(module, table, None)
+        if isinstance(current, type) or not is_dataclass(current):
             yield table
             continue
-        known = {field.name for field in fields(current)}
+        if not isinstance(numbers, Mapping):
+            raise ValueError(f"{table} must be an object of names and values, not {numbers!r}.")  # noqa: TRY004  the start reads ValueError
+        known = {field.name for field in fields(current)} & numbers.keys()
         yield from (f"{table}.{name}" for name in numbers if name not in known)
-        setattr(module, table, replace(current, **{name: value for name, value in numbers.items() if name in known}))
+        own = {name: _checked(f"{table}.{name}", numbers[name], like=getattr(current, name)) for name in sorted(known)}
+        setattr(module, table, replace(current, **own))
+
+
+def _checked(name: str, value: Any, *, like: object) -> Any:
+    """Give an organisation's value as the kind of thing that the number is now; raise ValueError for another kind."""
+    if isinstance(like, int):
+        return number(name, value, *_bounds(name), whole=True)
+    if isinstance(like, float):
+        return number(name, value, *_bounds(name))
+    if isinstance(like, frozenset):
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"{name} must be a list of texts, not {value!r}.")
+        return frozenset(value)
+    # Whole tables are judged row by row by the class they belong to.
+    return value
+
+
+# The least and the most that a number can be, by how its name ends; a century is as far as moments can be computed.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "_share": (0, 1), "_floor": (0, 1), "_weight": (0, 100), "_points": (0, 1_000), "_score": (0, 100), "_saturation": (0.1, 1_000_000),
+    "_days": (1, 36_500), "_days_ago": (1, 36_500), "_hours": (1, 876_000), "_minutes": (0, 1_439),
+}  # fmt: skip
+
+
+def _bounds(name: str) -> tuple[float, float]:
+    return next((bounds for ending, bounds in _BOUNDS.items() if name.endswith(ending)), (1, 1_000_000))
+
+
+def number(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> Any:
+    """Give back a number within its bounds; raise ValueError with a sentence for anything else."""
+    kinds = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        raise ValueError(f"{name} must be a {'whole ' if whole else ''}number from {least:g} to {most:,.10g}, not {value!r}.")
+    return value
 
 
 def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -1,0 +1,97 @@
+"""Variables of the environment, read and checked; a wrong value raises ImproperlyConfigured with a sentence that names its variable."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+DATABASE_SCHEMES = ("sqlite", "postgres", "postgresql", "psql", "pgsql")
+BROKER_SCHEMES = ("redis", "rediss", "filesystem")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Read a yes-or-no variable; anything but the usual words stops the start."""
+    words = {"1": True, "true": True, "on": True, "yes": True, "0": False, "false": False, "off": False, "no": False}
+    word = env.str(name, default="on" if default else "off").strip().lower()
+    if word not in words:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(words)}, not {word!r}.")
+    return words[word]
+
+
+def secret(name: str) -> str:
+    """Read a secret of at least 32 characters from NAME or from the file that NAME_FILE names."""
+    path = env.str(f"{name}_FILE", default="")
+    try:
+        value = Path(path).read_text().strip() if path else env.str(name, default="")
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read: {error.strerror}.") from error
+    if len(value) < 32:
+        raise ImproperlyConfigured(f"{name} (or {name}_FILE) must hold a secret of at least 32 characters.")
+    return value
+
+
+def database(name: str, *, default: str) -> dict[str, Any]:
+    """Read the address of a SQLite or PostgreSQL database; the sentence never shows it, for it may hold a password."""
+    address: str = env.str(name, default=default)
+    if address.partition("://")[0] not in DATABASE_SCHEMES or "://" not in address:
+        raise ImproperlyConfigured(f"{name} must begin with sqlite:/// or postgres://.")
+    try:
+        found: dict[str, Any] = env.db_url_config(address)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no address of a database: {error}.") from error
+    if not found.get("NAME"):
+        raise ImproperlyConfigured(f"{name} must name a database, as in postgres://user:password@host:5432/name.")
+    return found
+
+
+def time_zone(name: str, *, default: str) -> str:
+    """Read a time zone by its name in the IANA table."""
+    zone: str = env.str(name, default=default)
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise ImproperlyConfigured(f"{name} must be a time zone such as Europe/Amsterdam, not {zone!r}.") from error
+    return zone
+
+
+def log_level(name: str, *, default: str) -> str:
+    """Read how serious a line must be to be logged."""
+    level: str = env.str(name, default=default).strip().upper()
+    if level not in LOG_LEVELS:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(LOG_LEVELS)}, not {level!r}.")
+    return level
+
+
+def broker(name: str, *, default: str) -> str:
+    """Read the address of the queue; the sentence never shows it, for it may hold a password."""
+    address: str = env.str(name, default=default)
+    try:
+        scheme, _port = urlsplit(address).scheme, urlsplit(address).port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no address of a queue: {error}.") from error
+    if scheme not in BROKER_SCHEMES or "://" not in address:
+        raise ImproperlyConfigured(f"{name} must begin with redis://, rediss:// or filesystem://.")
+    return address
+
+
+def numbers(name: str) -> dict[str, dict[str, Any]]:
+    """Read an organisation's own numbers as JSON; each policy module judges its own."""
+    try:
+        given = json.loads(env.str(name, default="{}"))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no JSON: {error}.") from error
+    if not isinstance(given, dict):
+        raise ImproperlyConfigured(f'{name} must be a JSON object such as {{"crm": {{"BANT": {{"stale_after_days": 120}}}}}}.')
+    for module, tables in given.items():
+        if module not in ("crm", "abm"):
+            raise ImproperlyConfigured(f"{name} must hold crm and abm, not {module!r}.")
+        if not isinstance(tables, dict):
+            raise ImproperlyConfigured(f"{name}: {module} must be an object of tables, not {tables!r}.")
+    return given
