@@ -17,7 +17,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from crm import access, confirmations, dmu, opportunities, pilots, policy
-from crm.admin import deeds
+from crm.admin import deeds, stale
 from crm.admin.accounts import activity_rows, role_row
 from crm.admin.confirmations import Confirm, Withdraw, bant_row
 from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, WorkFilter, money, stage_chips
@@ -157,6 +157,9 @@ class OpportunityAdmin(RememberedAdmin):
         out = {"reopen"} if record.is_open else {"confirm", "advance", "lose", "start_pilot"}
         return out | ({"name_account"} if record.account_id else set())
 
+    def too_late(self, record: Opportunity) -> Any:
+        return _("This deal is open already.") if record.is_open else _("This deal is closed already.")
+
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> Opportunity:
         return opportunities.begin(at=now(), by=doer(request), **values)
 
@@ -226,7 +229,7 @@ class OpportunityAdmin(RememberedAdmin):
 
     @action(description=_("Next stage"), url_path="advance", icon="arrow_forward", permissions=["change"])
     def advance(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = self.record(request, object_id)
+        deal = stale.as_seen(request, self.record(request, object_id))
         following = opportunities.NEXT_STAGE.get(deal.stage, Stage.WON)
         form: forms.Form = Advance(deeds.filled(request))
         if following == Stage.WON:
@@ -237,14 +240,14 @@ class OpportunityAdmin(RememberedAdmin):
 
     @action(description=_("Lost"), url_path="lose", icon="thumb_down", permissions=["change"])
     def lose(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = self.record(request, object_id)
+        deal = stale.as_seen(request, self.record(request, object_id))
         deed = partial(opportunities.lose, deal, by=doer(request))
         form = deeds.Because(deeds.filled(request))
         return self.ask(request, deal, form, deed, title=_("The deal is lost"), done=_("The deal is recorded as lost."))
 
     @action(description=_("Reopen"), url_path="reopen", icon="replay", permissions=["change"])
     def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = self.record(request, object_id)
+        deal = stale.as_seen(request, self.record(request, object_id))
         deed = partial(opportunities.reopen, deal, by=doer(request))
         form = deeds.Because(deeds.filled(request))
         return self.ask(request, deal, form, deed, title=_("Reopen the deal"), done=_("The deal is open again, as SQL."))
@@ -258,7 +261,7 @@ class OpportunityAdmin(RememberedAdmin):
 
     @action(description=_("Name the account"), url_path="name-account", icon="domain_add", permissions=["change"])
     def name_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = self.record(request, object_id)
+        deal = stale.as_seen(request, self.record(request, object_id))
         form = NameAccount(deeds.filled(request), request=request)
         deed = partial(opportunities.name_account, deal, by=doer(request))
         return self.ask(request, deal, form, deed, title=_("Say whose deal this is"), done=_("The deal has its account."))

@@ -20,6 +20,7 @@ from simple_history.admin import SimpleHistoryAdmin
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
+from crm.admin import stale
 from crm.admin.deeds import DayField, MomentField, RuleForm
 from crm.admin.lists import CheapPaginator, RecordList
 from crm.errors import Conflict, CrmError, Invalid
@@ -80,6 +81,7 @@ class RecordAdmin(ModelAdmin):
     list_max_show_all = 50
     list_filter_submit = True
     compressed_fields = True
+    change_form_before_template = "crm/admin/parts/as_seen.html"
     form: type[ModelForm] = RuleForm
     formfield_overrides = {
         models.DateField: {"form_class": DayField, "widget": DayField.widget},
@@ -135,8 +137,7 @@ class RecordAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: models.Model, form: ModelForm, change: bool) -> None:
         """Hand the form's values to `begin` or `correct`; a rule compares with the row as stored, so it gets that one."""
         if change:
-            values = {name: form.cleaned_data[name] for name in form.changed_data}
-            saved = self.correct(request, self.get_queryset(request).get(pk=obj.pk), values)
+            saved = self.correct(request, self.get_queryset(request).get(pk=obj.pk), stale.changed(request, form))
         else:
             saved = self.begin(request, dict(form.cleaned_data))
         obj.__dict__.update(saved.__dict__)
@@ -150,6 +151,8 @@ class RecordAdmin(ModelAdmin):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context["show_save_and_add_another"] = False
+        if context.get("original"):
+            context["as_seen"] = stale.token(request, context["adminform"].form)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -192,12 +195,23 @@ class RecordAdmin(ModelAdmin):
         """Name the deeds that would only be refused in the record's present state; their buttons are left out."""
         return set()
 
+    def too_late(self, record: Any) -> Promise | str:
+        """Say why a useless deed is not asked about any more."""
+        return _("This has been done already, or is not possible any more.")
+
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
         deeds = super().get_actions_detail(request, object_id)
         record = self.get_object(request, unquote(str(object_id)))
-        prefix = f"{self.opts.app_label}_{self.opts.model_name}_"
         left_out = self.useless(record) if record else set()
-        return [deed for deed in deeds if deed.action_name.removeprefix(prefix) not in left_out]
+        return [deed for deed in deeds if deed.action_name.removeprefix(self._prefix()) not in left_out]
+
+    def _prefix(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_"
+
+    def _deed(self, request: HttpRequest) -> str:
+        """Name the deed that a request is about."""
+        match = request.resolver_match
+        return (match.url_name or "").removeprefix(self._prefix()) if match else ""
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """Read a record once per page: its form, its panels and its buttons are all about the same row."""
@@ -232,6 +246,9 @@ class RecordAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Show a form; once it is filled in, call the rule with its values, and say how it went."""
         back = back or (page_of(record) if record else self.list_address())
+        if request.method == "GET" and isinstance(record, self.model) and self._deed(request) in self.useless(record):
+            messages.error(request, str(self.too_late(record)))
+            return redirect(back)
         if request.method == "POST" and form.is_valid() and self.attempt(request, deed, done=done, **form.cleaned_data):
             return redirect(back)
         context = self.admin_site.each_context(request) | {
@@ -241,6 +258,7 @@ class RecordAdmin(ModelAdmin):
             "button": button or title,
             "warning": warning,
             "back": back,
+            "as_seen": request.POST.get(stale.FIELD) or stale.version(record),
             "opts": self.opts,
             "media": self.media + form.media,
         }
