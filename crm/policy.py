@@ -147,7 +147,7 @@ def override(module: ModuleType, overrides: Mapping[str, Mapping[str, Any]]) -> 
     """
     for table, numbers in overrides.items():
         current: Any = getattr(module, table, None)
-        if isinstance(current, type) or not is_dataclass(current):
+        if not is_dataclass(type(current)):
             yield table
             continue
         if not isinstance(numbers, Mapping):
