@@ -11,6 +11,7 @@ from crm import errors, follow_ups, policy
 from crm.models import FollowUp, Opportunity, Pilot, User
 
 
+@transaction.atomic
 def start(
     *,
     opportunity: Opportunity,
@@ -22,7 +23,9 @@ def start(
 ) -> Pilot:
     """Start a pilot on an open deal, today unless told otherwise; Conflict when another one runs."""
     starts_on = starts_on or policy.day_of(at)
-    pilot = Pilot(opportunity=opportunity, success_criteria=success_criteria.strip(), starts_on=starts_on)
+    # Read afresh and kept: a deal that was closed meanwhile starts no pilot, and who closes it now waits for this one.
+    deal = Opportunity.objects.select_for_update(of=("self",), no_key=True).get(pk=opportunity.pk)
+    pilot = Pilot(opportunity=deal, success_criteria=success_criteria.strip(), starts_on=starts_on)
     pilot.ends_on = _end(pilot, ends_on)
     return _save(pilot, by=by)
 

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import IntegrityError, transaction
 
-from crm import errors, follow_ups, pilots
-from crm.models import FollowUp, Pilot
+from crm import errors, follow_ups, opportunities, pilots
+from crm.models import FollowUp, Opportunity, Pilot
 from tests.factories.crm import OpportunityFactory
 
 pytestmark = pytest.mark.django_db
@@ -87,6 +87,36 @@ def test_no_pilot_starts_on_a_closed_deal(at):
     with pytest.raises(errors.Invalid, match="closed"):
         pilot_on(deal, at)
 
+    assert not Pilot.objects.exists()
+
+
+def test_no_pilot_starts_on_a_deal_that_somebody_closed_meanwhile(rep, at):
+    deal = OpportunityFactory()
+    as_read = Opportunity.objects.get(pk=deal.pk)
+    opportunities.lose(deal, reason="Prijs", at=at, by=rep)
+
+    with pytest.raises(errors.Invalid, match="closed"):
+        pilot_on(as_read, at)
+
+    assert not Pilot.objects.exists()
+
+
+def test_a_pilot_starts_on_a_deal_that_moved_on_meanwhile(at):
+    deal = OpportunityFactory(stage="mql")
+    as_read = Opportunity.objects.get(pk=deal.pk)
+    opportunities.advance(deal, to="sql", at=at)
+
+    assert pilot_on(as_read, at).opportunity == deal
+
+
+@pytest.mark.postgres
+def test_a_pilot_that_waits_for_a_deal_being_closed_does_not_start(two_at_once, at):
+    deal = OpportunityFactory()
+    as_read = Opportunity.objects.get(pk=deal.pk)
+
+    failures = two_at_once(lambda: opportunities.lose(deal, reason="Prijs", at=at), lambda: pilot_on(as_read, at))
+
+    assert [type(failure) for failure in failures] == [type(None), errors.Invalid]
     assert not Pilot.objects.exists()
 
 
