@@ -133,9 +133,9 @@ def _succeed(signal: JobChangeSignal, departure: Departure, *, at: datetime, by:
         held = DmuMembership.objects.current().filter(contact=successor, role=role, opportunity=opportunity)
         if not held.exists():
             yield "assigned", dmu.assign(contact=successor, role=role, opportunity=opportunity, is_assumed=True, at=at, by=by).pk
-    found = follow_ups.close_about(
-        FollowUp.Reason.FIND_SUCCESSOR, f"contact:{departure.contact_id}", at=at, by=by, result=_("Successor: %s") % successor
-    )
+    # Without the name: the task is the departed one's, and would keep it when the successor is erased.
+    result = _("The successor was named with the signal.")
+    found = follow_ups.close_about(FollowUp.Reason.FIND_SUCCESSOR, f"contact:{departure.contact_id}", at=at, by=by, result=result)
     if found is not None:
         yield "follow_up_closed", found.pk
 
@@ -256,12 +256,15 @@ def _take_role(pk: int, *, at: datetime, by: User | None) -> None:
 
 
 def _take_away(pk: int, *, at: datetime, by: User | None) -> None:
-    """Delete a contact that was added, unless somebody has worked with it since."""
+    """Delete a contact that was added, with its history, unless somebody has worked with it since."""
     contact = Contact.objects.filter(pk=pk).first()
     if contact is None or _is_touched(contact):
         return
     contact.delete()
-    Person.objects.filter(pk=contact.person_id, contacts=None).delete()
+    DmuMembership.history.filter(contact_id=pk).delete()
+    Contact.history.filter(id=pk).delete()
+    if Person.objects.filter(pk=contact.person_id, contacts=None).delete()[0]:
+        Person.history.filter(id=contact.person_id).delete()
     events.tell(events.dmu_changed, account_ids=[contact.account_id])
 
 

@@ -104,7 +104,10 @@ def _plain(value: object) -> object:
 
 
 def _contacts_of(person: Person) -> list[int]:
-    return list(Contact.objects.filter(person=person).order_by("pk").values_list("pk", flat=True))
+    """Give every contact of a person, also those deleted with their account: their histories still name the person."""
+    now_of_another = Contact.objects.filter(pk=OuterRef("id")).exclude(person=person)
+    ever = Contact.history.filter(~Exists(now_of_another), person_id=person.pk).order_by().values_list("id", flat=True)
+    return sorted({*Contact.objects.filter(person=person).values_list("pk", flat=True), *ever})
 
 
 @transaction.atomic

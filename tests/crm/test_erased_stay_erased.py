@@ -100,6 +100,20 @@ def test_an_activity_of_an_erased_contact_can_still_be_judged_to_be_a_machines(e
     assert (theirs.machine_reason, theirs.contact_id) == ("prefetch", erased.pk)
 
 
+def test_the_history_of_a_job_that_was_deleted_with_its_account_is_exported_and_erased(db, at):
+    contact = ContactFactory(person__given_name="Jan", person__family_name="Bos", email="jan@klant.example", phone="+31201234567")
+    other = ContactFactory(email="piet@klant.example", account=contact.account)
+    number = contact.pk
+    contact.account.delete()
+
+    held = privacy.export_person(contact.person)["contact_history"]
+    privacy.erase(contact.person, at=at)
+
+    assert {row["email"] for row in held} == {"jan@klant.example"}
+    assert set(Contact.history.filter(id=number).values_list("email", "phone")) == {("", "")}
+    assert set(Contact.history.exclude(id=number).values_list("person_id", "email")) == {(other.person_id, "piet@klant.example")}
+
+
 @pytest.fixture
 def jan(committed):
     return ContactFactory(person__given_name="Jan", person__family_name="Bos", email="jan@klant.example")
