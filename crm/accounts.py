@@ -1,10 +1,11 @@
 """Accounts: found by their web domain, and handed from one owner to the next."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
 from urllib.parse import urlsplit
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 from publicsuffixlist import PublicSuffixList
 
@@ -48,7 +49,7 @@ def open(*, at: datetime, by: User | None = None, **facts: object) -> Account:
     account = Account(**{"owner": by, "team": by.team if by else None} | facts)
     with transaction.atomic():
         _check(account)
-        account.save()
+        _write(account)
         events.tell(events.dmu_changed, account_ids=[account.pk])
     return account
 
@@ -62,7 +63,7 @@ def change(account: Account, *, at: datetime, by: User | None = None, **facts: o
     _check(row)
     if by:
         row._history_user = by  # type: ignore[attr-defined]
-    row.save(update_fields=[*facts, "domain", "updated_at"])
+    _write(row, only=[*facts, "domain", "updated_at"])
     events.tell(events.dmu_changed, account_ids=[row.pk])
     account.refresh_from_db()
     return account
@@ -85,10 +86,23 @@ def _checked_domain(account: Account) -> str:
         raise _wrong_domain(_("'%(text)s' is no web domain.") % {"text": account.domain})
     if domain in policy.MAIL.free_domains:
         raise _wrong_domain(_("%(domain)s gives mail to everybody; it is no company's own.") % {"domain": domain})
-    holder = Account.objects.filter(domain=domain).exclude(pk=account.pk).first()
-    if holder:
-        raise _wrong_domain(_("%(domain)s belongs to another account already.") % {"domain": domain})
+    _refuse_taken(account, domain)
     return domain
+
+
+def _refuse_taken(account: Account, domain: str) -> None:
+    if domain and Account.objects.filter(domain=domain).exclude(pk=account.pk).exists():
+        raise _wrong_domain(_("%(domain)s belongs to another account already.") % {"domain": domain})
+
+
+def _write(account: Account, *, only: Iterable[str] | None = None) -> None:
+    """Save an account; when somebody took its domain since we looked, refuse as the look would have."""
+    try:
+        with transaction.atomic():
+            account.save(update_fields=only)
+    except IntegrityError:
+        _refuse_taken(account, account.domain)
+        raise
 
 
 def _wrong_domain(sentence: str) -> Invalid:

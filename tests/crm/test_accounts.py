@@ -1,6 +1,9 @@
 """Accounts: domains, owners, parents."""
 
+from functools import partial
+
 import pytest
+from django.db import IntegrityError
 
 from crm import accounts, follow_ups
 from crm.errors import Invalid
@@ -109,3 +112,34 @@ def test_handing_over_takes_the_open_deals_and_tasks_of_the_old_owner_along(at):
     assert (account.owner, account.team) == (new, team)
     assert [mine.owner, theirs.owner, closed.owner, task.owner] == [new, other, old, new]
     assert account.history.count() == 2
+
+
+@pytest.mark.postgres
+def test_of_two_who_open_an_account_with_one_domain_the_second_hears_that_it_is_taken(two_at_once, at):
+    first, second = (partial(accounts.open, name=name, domain="jansen.example", at=at) for name in ("Jansen BV", "Jansen NV"))
+
+    failures = two_at_once(first, second)
+
+    assert [type(failure) for failure in failures] == [type(None), Invalid]
+    assert failures[1].detail == {"domain": "jansen.example belongs to another account already."}
+    assert Account.objects.get().name == "Jansen BV"
+
+
+@pytest.mark.postgres
+def test_of_two_who_give_their_accounts_one_domain_the_second_hears_that_it_is_taken(two_at_once, at):
+    rows = [AccountFactory(domain=""), AccountFactory(domain="")]
+
+    failures = two_at_once(*(partial(accounts.change, row, domain="jansen.example", at=at) for row in rows))
+
+    assert [type(failure) for failure in failures] == [type(None), Invalid]
+    assert [Account.objects.get(pk=row.pk).domain for row in rows] == ["jansen.example", ""]
+
+
+@pytest.mark.django_db
+def test_what_the_database_refuses_for_another_reason_is_not_put_down_to_the_domain(at):
+    AccountFactory(source="crm", external_id="7")
+
+    with pytest.raises(IntegrityError):
+        accounts.open(name="Jansen BV", domain="jansen.example", source="crm", external_id="7", at=at)
+
+    assert Account.objects.count() == 1
