@@ -223,7 +223,8 @@ def _facts(account_ids: Collection[int], *, days: Sequence[date], numbers: polic
         facts[account_id].counts[contact_id, kind, day] = count
     left = Contact.objects.filter(account__in=facts, left_on__isnull=False).order_by()
     for account_id, contact_id, left_on in left.values_list("account_id", "pk", "left_on"):
-        facts[account_id].left_on[contact_id] = left_on or days[0]
+        if left_on:
+            facts[account_id].left_on[contact_id] = left_on
     for day in days:
         held = DmuMembership.objects.filter(account__in=facts).at_work().held_on(day).order_by()
         for account_id, contact_id, role in held.values_list("account_id", "contact_id", "role"):

@@ -1,6 +1,6 @@
 """Who may do what: the five roles as groups, and the rule for one record."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import rules
 from django.apps import apps as live_apps
@@ -130,8 +130,3 @@ def sees_account_of(user: User | AnonymousUser, deal: Opportunity) -> bool:
 def may(user: User | AnonymousUser, verb: str, record: Model) -> bool:
     """Say whether a user may view, change or delete one record."""
     return user.has_perm(f"{record._meta.app_label}.{verb}_{record._meta.model_name}", record)
-
-
-def all_may(user: User | AnonymousUser, verb: str, records: Iterable[Model]) -> bool:
-    """Say whether a user may do something to every one of these records."""
-    return all(may(user, verb, record) for record in records)

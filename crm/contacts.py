@@ -180,11 +180,6 @@ def find_address_invalid(contact: Contact, *, at: datetime) -> bool:
     return _mark(contact, "address_invalid_at", at, at=at)
 
 
-def clear_address_invalid(contact: Contact, *, at: datetime) -> bool:
-    """Take that mark away again: the address works after all. Say whether there was one."""
-    return _mark(contact, "address_invalid_at", None, at=at)
-
-
 def _mark(contact: Contact, name: str, moment: datetime | None, *, at: datetime) -> bool:
     """Set or (None) clear a mark that is not as wanted yet; a mark keeps its first moment, an erased contact its state."""
     if not Contact.objects.filter(pk=contact.pk, erased_at=None, **{f"{name}__isnull": moment is not None}).exists():

@@ -88,11 +88,6 @@ class Coverage:
         """Map each required role to its state."""
         return {role.role: role.state for role in self.roles}
 
-    @property
-    def missing_people(self) -> int:
-        """Count how many people are still to be found."""
-        return max(0, self.required_people - self.people)
-
 
 class _Row(NamedTuple):
     """One membership with its person; `id` is None on the single row of an account without any."""

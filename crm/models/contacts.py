@@ -1,6 +1,6 @@
 """Persons, their jobs at accounts (contacts), and their departures."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Self
 
 from django.contrib.auth.models import AnonymousUser
@@ -168,7 +168,3 @@ class Departure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.contact}: {self.left_on}"
-
-    def is_undone(self) -> bool:
-        """Say whether it turned out not to be so."""
-        return isinstance(self.undone_at, datetime)

@@ -216,14 +216,14 @@ def test_a_suspicion_is_marked_once_and_cleared(account, at, told, django_captur
     assert Contact.objects.get().departure_suspected_at is None
 
 
-def test_an_invalid_address_is_marked_once_and_cleared(account, at):
+def test_an_invalid_address_is_marked_once_until_it_is_corrected(account, at):
     contact = ContactFactory(account=account)
 
     assert contacts.find_address_invalid(contact, at=at)
     assert not contacts.find_address_invalid(contact, at=at + timedelta(days=1))
     assert not Contact.objects.mailable().exists()
 
-    assert contacts.clear_address_invalid(contact, at=at)
+    contacts.correct(contact, email="nieuw@bedrijf.example", at=at)
     assert Contact.objects.mailable().get() == contact
 
 
