@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils.formats import number_format
 from django.utils.functional import Promise
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from abm import policy
@@ -53,7 +54,7 @@ def in_words(reason: Mapping[str, Any]) -> str:
     """Say a reason in the reader's language."""
     facts: Mapping[str, object] = reason["facts"]
     said = {name: number_format(fact, force_grouping=True) if isinstance(fact, int) else fact for name, fact in facts.items()}
-    return str(SENTENCES[reason["code"]]) % said
+    return capfirst(str(SENTENCES[reason["code"]]) % said)
 
 
 def fit(

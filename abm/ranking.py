@@ -51,13 +51,15 @@ SENTENCES: dict[str, Promise] = {
     "fit": _("fits the ideal customer profile for %(value)s of 100: %(points)s points"),
     "engagement": _("engagement score %(value)s of 100: %(points)s points"),
     "value": _("worth more than %(value)s%% of the accounts in question: %(points)s points"),
+    "value_most": _("worth more than all other accounts in question: %(points)s points"),
     "coverage": _("we reach %(value)s%% of the roles that decide: %(points)s points"),
 }
 
 
 def in_words(reason: Mapping[str, Any]) -> str:
     """Say one stored reason as a sentence, in the reader's language."""
-    return str(SENTENCES[reason["part"]]) % {name: number_format(f"{reason[name]:g}") for name in ("value", "points")}
+    part = "value_most" if reason["part"] == "value" and reason["value"] >= 100 else reason["part"]
+    return str(SENTENCES[part]) % {name: number_format(f"{reason[name]:g}") for name in ("value", "points")}
 
 
 class Figures(NamedTuple):
@@ -130,12 +132,16 @@ def _eligible(target_list: TargetList) -> Iterable[Figures]:
 
 
 def percentiles(worth: Mapping[int, tuple[Decimal, ...]]) -> dict[int, float]:
-    """Give each account the share of the others that are worth less, 0 to 100 with one decimal."""
+    """Give each account the share of the others that are worth less, 0 to 100 with one decimal; 100 is all of them, not nearly all."""
     ordered = sorted(worth, key=worth.__getitem__)
     groups = [list(alike) for _worth, alike in groupby(ordered, key=worth.__getitem__)]
     below = accumulate((len(alike) for alike in groups), initial=0)
     others = max(len(worth) - 1, 1)
-    return {account: round(100 * count / others, 1) for count, alike in zip(below, groups, strict=False) for account in alike}
+    return {account: _percentile(count, others) for count, alike in zip(below, groups, strict=False) for account in alike}
+
+
+def _percentile(below: int, others: int) -> float:
+    return 100.0 if below == others else min(round(100 * below / others, 1), 99.9)
 
 
 def _reasons(**values: float) -> tuple[Reason, ...]:

@@ -136,6 +136,7 @@ def test_every_reason_can_be_said_in_words():
 
     assert said.keys() == icp.SENTENCES.keys()
     assert said["size_near"] == "30 employees: nearly the right size."
+    assert icp.in_words({"code": "industry_other", "facts": {"industry": "retail"}}) == "Retail is not among the industries that fit."
     assert said["industry_listed"] == "Retail is among the industries that fit."
     assert said["revenue_near"] == "Revenue of 5,500,000: nearly right."
 

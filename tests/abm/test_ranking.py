@@ -115,6 +115,8 @@ def test_percentiles_count_who_is_worth_less() -> None:
     assert ranking.percentiles(worth) == {1: 0.0, 3: 0.0, 4: 66.7, 2: 100.0}
     assert ranking.percentiles({1: (Decimal(9),)}) == {1: 0.0}
     assert ranking.percentiles({}) == {}
+    many = ranking.percentiles({number: (Decimal(number),) for number in range(3000)})
+    assert (many[2998], many[2999]) == (99.9, 100.0)
 
 
 def test_every_reason_has_its_sentence(twenty: TargetList, at: datetime) -> None:
@@ -124,6 +126,6 @@ def test_every_reason_has_its_sentence(twenty: TargetList, at: datetime) -> None
         assert [targets.reason_in_words(reason) for reason in targets.propose(twenty, at=at)[0].reasons] == [
             "fits the ideal customer profile for 40 of 100: 16 points",
             "engagement score 60.5 of 100: 18.15 points",
-            "worth more than 100% of the accounts in question: 20 points",
+            "worth more than all other accounts in question: 20 points",
             "we reach 100% of the roles that decide: 10 points",
         ]
