@@ -18,6 +18,9 @@ from unfold.views import ChangeList
 from crm.models import DmuRole, Opportunity, Team, User
 from crm.models.users import Sight, sight
 
+# People are sorted as their names are written, not as they were registered.
+BY_NAME = ("first_name", "last_name", "username")
+
 # Rows that are counted exactly; nobody pages further than this by hand.
 COUNTED = 10_000
 
@@ -48,10 +51,19 @@ class RecordList(ChangeList):
 
     full_result_count: int | None
 
+    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
+        """Sort owners by name."""
+        given = super().get_ordering(request, queryset)
+        return [part for column in given for part in (_by_name(column) if column in ("owner", "-owner") else (column,))]
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if self.full_result_count is None and not self.query and not self.has_active_filters:
             self.full_result_count = self.result_count
+
+
+def _by_name(column: str) -> list[str]:
+    return [f"{column}__{part}" for part in BY_NAME]
 
 
 class OwnerFilter(DropdownFilter):
@@ -62,7 +74,7 @@ class OwnerFilter(DropdownFilter):
     lookup = "owner"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
-        colleagues = User.objects.filter(is_active=True).order_by("first_name", "last_name", "username")
+        colleagues = User.objects.filter(is_active=True).order_by(*BY_NAME)
         if sight(request.user) is not Sight.ALL:
             team = getattr(request.user, "team_id", None)
             colleagues = colleagues.filter(team=team) if team else colleagues.filter(pk=request.user.pk or 0)
@@ -168,8 +180,9 @@ def role_cells(states: Mapping[str, str]) -> SafeString:
 def _role_cell(role: DmuRole, state: str) -> SafeString:
     if not state:
         return format_html('<span class="q-cell q-unneeded">{}</span>', "")
-    word, _sign = STATES.get(state, (state, ""))
-    return format_html('<span class="q-cell q-{}"><small>{}</small><b>{}</b></span>', state, role.label, word)
+    word, sign = STATES.get(state, (state, ""))
+    drawn = '<span class="q-cell q-{}" title="{}: {}"><small>{}</small><b>{}</b><i aria-hidden="true">{}</i></span>'
+    return format_html(drawn, state, role.label, word, role.label, word, sign)
 
 
 def chips(drawn: Iterable[SafeString]) -> SafeString:

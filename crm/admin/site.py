@@ -22,7 +22,7 @@ from unfold.dataclasses import UnfoldAction
 
 from crm.admin import stale
 from crm.admin.deeds import DayField, MomentField, RuleForm
-from crm.admin.lists import CheapPaginator, RecordList
+from crm.admin.lists import BY_NAME, CheapPaginator, RecordList
 from crm.errors import Conflict, CrmError, Invalid
 from crm.models import User
 
@@ -114,8 +114,9 @@ class RecordAdmin(ModelAdmin):
         return self.deletable and self.may(request, "delete", obj)
 
     def formfield_for_foreignkey(self, db_field: models.ForeignKey, request: HttpRequest, **kwargs: Any) -> Any:
-        """Offer only what the user may see."""
-        kwargs.setdefault("queryset", in_sight(db_field.remote_field.model._default_manager.all(), request))
+        """Offer only what the user may see; people by their names."""
+        offered = in_sight(db_field.remote_field.model._default_manager.all(), request)
+        kwargs.setdefault("queryset", offered.order_by(*BY_NAME) if offered.model is User else offered)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     # --- forms call rules --------------------------------------------------------------------------
@@ -141,6 +142,11 @@ class RecordAdmin(ModelAdmin):
         else:
             saved = self.begin(request, dict(form.cleaned_data))
         obj.__dict__.update(saved.__dict__)
+
+    def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        """Go back to the account on whose page this was begun."""
+        account = request.GET.get("account", "")
+        return redirect("admin:crm_account_change", account) if account.isdecimal() else super().response_post_save_add(request, obj)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
         return RecordList

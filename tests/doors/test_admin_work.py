@@ -225,3 +225,29 @@ def test_what_only_the_database_refuses_is_a_sentence_too(client: Client, lead: 
     assert "The database refuses this: it contradicts what is on record." in answer.content.decode()
     target_list.refresh_from_db()
     assert target_list.ends_on == date(2026, 6, 1)
+
+
+def test_what_is_begun_on_an_accounts_page_leads_back_to_it(rep_client: Client, rep: User, account: Account) -> None:
+    activity = {"kind": "note", "account": account.pk, "occurred_at": "2026-03-02T10:00", "subject": "Gebeld"}
+    task = {"text": "Bel", "due_on": "2026-03-09", "owner": rep.pk, "account": account.pk}
+
+    for model, form in ((crm.Activity, activity), (crm.FollowUp, task)):
+        from_account = rep_client.post(f"{link(model, 'add')}?account={account.pk}", form)
+        from_list = rep_client.post(link(model, "add"), form | {"subject": "Nog eens"})
+        assert (from_account.url, from_list.url) == (link(account, "change"), link(model, "changelist"))
+
+
+def test_owners_are_sorted_by_name_in_lists_and_forms(client: Client, admin_user: User, account: Account) -> None:
+    zoe, abe = (make.UserFactory(first_name=name, last_name="", team=account.team) for name in ("Zoë", "Abe"))
+    last, first = (make.AccountFactory(owner=owner, team=account.team) for owner in (zoe, abe))
+    client.force_login(admin_user)
+    column = list(client.get(link(Account, "changelist")).context["cl"].list_display).index("owner")
+
+    upwards, downwards = (
+        [row.pk for row in client.get(f"{link(Account, 'changelist')}?o={sign}{column}").context["cl"].result_list] for sign in ("", "-")
+    )
+    offered = [user.pk for user in client.get(link(Account, "add")).context["adminform"].form.fields["owner"].queryset]
+
+    assert upwards.index(first.pk) < upwards.index(last.pk)
+    assert downwards.index(last.pk) < downwards.index(first.pk)
+    assert offered.index(abe.pk) < offered.index(zoe.pk)
