@@ -141,10 +141,13 @@ def reopen(follow_up: FollowUp, *, at: datetime) -> FollowUp:
     return follow_up
 
 
+@transaction.atomic
 def change(follow_up: FollowUp, *, owner: User | None, due_on: date, text: str) -> FollowUp:
-    """Give a follow-up to somebody else, put it off, or word it better."""
+    """Give a follow-up to somebody else, put it off, or word it better; a closed one raises Conflict and stays as it is."""
     if follow_up.reason == FollowUp.Reason.BY_HAND and not text.strip():
         raise Invalid(_("Say what is to be done."), detail={"text": str(_("This may not be empty."))})
+    if not FollowUp.objects.open().filter(pk=follow_up.pk).update(due_on=due_on):
+        raise Conflict(_("This task is closed already."))
     follow_up.owner, follow_up.due_on, follow_up.text = owner, due_on, text.strip()
     follow_up.save(update_fields=["owner", "due_on", "text"])
     return follow_up

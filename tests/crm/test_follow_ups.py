@@ -138,3 +138,26 @@ def test_a_due_day_is_counted_from_the_local_day():
     late_evening_utc = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 
     assert follow_ups.due_after(late_evening_utc, 5) == date(2026, 3, 7)
+
+
+def test_a_closed_item_is_not_changed(at):
+    item = successor(ContactFactory(), at)
+    as_read = FollowUp.objects.get(pk=item.pk)
+    follow_ups.close(item, at=at, result="Gevonden")
+    before = FollowUp.objects.values().get()
+
+    with pytest.raises(Conflict):
+        follow_ups.change(as_read, owner=UserFactory(), due_on=date(2027, 1, 1), text="Anders")
+
+    assert FollowUp.objects.values().get() == before
+    assert FollowUp.history.count() == 2
+
+
+def test_an_open_item_is_changed_with_its_history(at):
+    item, owner = successor(ContactFactory(), at), UserFactory()
+
+    follow_ups.change(item, owner=owner, due_on=date(2027, 1, 1), text=" Anders ")
+
+    item.refresh_from_db()
+    assert (item.owner, item.due_on, item.text, item.closed_at) == (owner, date(2027, 1, 1), "Anders", None)
+    assert list(FollowUp.history.order_by("history_id").values_list("due_on", flat=True)) == [date(2026, 3, 15), date(2027, 1, 1)]
