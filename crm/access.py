@@ -7,10 +7,10 @@ from django.apps import apps as live_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 
-from crm.models import Account, Opportunity, Person, User
-from crm.models.users import owned_within_sight
+from crm.models import Account, Opportunity, Person, Team, User
+from crm.models.users import Sight, owned_within_sight, sight
 
 SALES_REP, TEAM_LEAD, MARKETING, ADMINISTRATOR, INTEGRATION = "sales rep", "team lead", "marketing", "administrator", "integration"
 
@@ -125,6 +125,17 @@ def _belonging_to(user: User | AnonymousUser, model: type[Model]) -> Q:
 def sees_account_of(user: User | AnonymousUser, deal: Opportunity) -> bool:
     """Say whether what lies at a deal's account may be shown with the deal: its people, what they did and what they said."""
     return deal.account_id is None or Account.objects.visible_to(user).filter(pk=deal.account_id).exists()
+
+
+def colleagues(user: User) -> QuerySet[User]:
+    """Give whom a user may hand work to: everybody at work for who sees every record, else the own team."""
+    at_work = User.objects.filter(is_active=True)
+    return at_work if sight(user) is Sight.ALL else at_work.filter(Q(pk=user.pk) | Q(team=user.team_id, team__isnull=False))
+
+
+def teams(user: User) -> QuerySet[Team]:
+    """Give the teams that a user may hand work to: every one for who sees every record, else the own."""
+    return Team.objects.all() if sight(user) is Sight.ALL else Team.objects.filter(members=user)
 
 
 def may(user: User | AnonymousUser, verb: str, record: Model) -> bool:

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldBooleanWidget
 
-from crm import accounts, activity_kinds, dmu
+from crm import access, accounts, activity_kinds, dmu
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, chip, money, role_chip, stage_chips
 from crm.admin.site import Place, RememberedAdmin, doer
-from crm.models import Account, Activity, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stance, Team, User
+from crm.models import Account, Activity, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stance, User
 
 CHANNEL_ICONS = {"web": "language", "email": "mail", "event": "event", "meeting": "groups", "phone": "call", "note": "sticky_note_2"}
 ACTIVITIES_SHOWN, PEOPLE_SHOWN, DEALS_SHOWN = 20, 20, 8
@@ -76,16 +76,25 @@ class AssignRole(forms.Form):
 class HandOver(forms.Form):
     """Ask for the new owner and team."""
 
-    owner = deeds.record(_("owner"), User.objects.filter(is_active=True).order_by("first_name", "last_name", "username"), required=False)
-    team = deeds.record(_("team"), Team.objects.all(), required=False)
+    owner = deeds.record(_("owner"), required=False)
+    team = deeds.record(_("team"), required=False)
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        deeds.offer(self, "owner", owners_for(user))
+        deeds.offer(self, "team", access.teams(user))
+
+
+def owners_for(user: User) -> QuerySet[User]:
+    """Give to whom a user may give an account, by name."""
+    return access.colleagues(user).order_by("first_name", "last_name", "username")
 
 
 @admin.register(Account)
 class AccountAdmin(RememberedAdmin):
-    """Accounts."""
+    """Accounts; none is deleted here: people, deals and what was counted hang on it."""
 
     place = Place("selling", 1, "domain")
-    deletable = True
     list_display = ["title", "owner", "status_label"]
     list_filter = [OwnerFilter, TeamFilter, StatusFilter, IndustryFilter]
     list_select_related = ["owner"]
@@ -120,6 +129,12 @@ class AccountAdmin(RememberedAdmin):
         """Owner and team change hands by a deed of their own, which takes the deals and the tasks along."""
         may_give = obj is None and request.user.has_perm("crm.assign_account")
         return ["opted_out_at", "source", *([] if may_give else ["owner", "team"])]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        within_reach = {"owner": owners_for, "team": access.teams}
+        if offered := within_reach.get(db_field.name):
+            kwargs["queryset"] = offered(doer(request))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> Account:
         return accounts.open(at=now(), by=doer(request), **{name: value for name, value in values.items() if value is not None})
@@ -178,7 +193,7 @@ class AccountAdmin(RememberedAdmin):
         account = self.record(request, object_id)
         if not self.has_hand_over_permission(request):
             raise PermissionDenied
-        form = HandOver(deeds.filled(request), initial={"owner": account.owner_id, "team": account.team_id})
+        form = HandOver(deeds.filled(request), user=doer(request), initial={"owner": account.owner_id, "team": account.team_id})
         deed = partial(accounts.hand_over, account, by=doer(request))
         title, back = _("Hand over to another owner"), reverse("admin:crm_account_changelist")
         return self.ask(request, account, form, deed, title=title, done=_("The account is handed over."), back=back)

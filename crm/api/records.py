@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Model, Q
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,8 +13,8 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.validators import UniqueValidator
 
+from crm import access
 from crm.models import Team, User
-from crm.models.users import Sight, sight
 
 
 def within_reach(queryset: Any, user: User) -> Any:
@@ -22,11 +22,8 @@ def within_reach(queryset: Any, user: User) -> Any:
     if hasattr(queryset, "visible_to"):
         return queryset.visible_to(user)
     if queryset.model is User:
-        queryset = queryset.filter(is_active=True)
-        return queryset if sight(user) is Sight.ALL else queryset.filter(Q(pk=user.pk) | Q(team=user.team_id, team__isnull=False))
-    if queryset.model is Team and sight(user) is not Sight.ALL:
-        return queryset.filter(pk=user.team_id)
-    return queryset
+        return access.colleagues(user)
+    return access.teams(user) if queryset.model is Team else queryset
 
 
 class RecordField(serializers.PrimaryKeyRelatedField):

@@ -80,6 +80,49 @@ def test_owner_changes_hands_by_the_lead_alone_and_takes_the_open_deals_along(
     assert (account.owner, deal.owner) == (lead, lead)
 
 
+def test_lead_hands_over_to_the_own_team_only(client: Client, account: Account, lead: User, outsider: User) -> None:
+    before = Account.objects.values().get(pk=account.pk)
+    client.force_login(lead)
+    page = link(account, "hand_over")
+
+    offered = client.get(page).context["form"].fields
+    answers = [client.post(page, {"owner": owner, "team": team}) for owner, team in ((outsider.pk, ""), ("", outsider.team_id))]
+
+    assert set(offered["owner"].queryset) == {account.owner, lead}
+    assert list(offered["team"].queryset) == [lead.team]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert Account.objects.values().get(pk=account.pk) == before
+
+
+def test_lead_opens_no_account_for_another_team(client: Client, lead: User, outsider: User) -> None:
+    client.force_login(lead)
+
+    assert client.post(link(Account, "add"), NEW_ACCOUNT | {"owner": outsider.pk, "team": outsider.team_id}).status_code == 200
+    assert not Account.objects.exists()
+    assert client.post(link(Account, "add"), NEW_ACCOUNT | {"owner": lead.pk, "team": lead.team_id}).status_code == 302
+
+
+def test_who_sees_every_record_hands_over_to_everybody_at_work(
+    client: Client, account: Account, marketer: User, admin_user: User, outsider: User
+) -> None:
+    gone = make.UserFactory(is_active=False)
+    client.force_login(admin_user)
+
+    offered = client.get(link(account, "hand_over")).context["form"].fields
+
+    assert set(offered["owner"].queryset) == {account.owner, marketer, admin_user, outsider}
+    assert gone not in offered["owner"].queryset
+    assert set(offered["team"].queryset) == {account.team, outsider.team}
+
+
+def test_account_is_not_deleted_here_not_even_by_an_administrator(client: Client, account: Account, admin_user: User) -> None:
+    client.force_login(admin_user)
+
+    assert client.post(link(account, "delete"), {"post": "yes"}).status_code == 403
+    assert link(account, "delete") not in client.get(link(account, "change")).content.decode()
+    assert Account.objects.filter(pk=account.pk).exists()
+
+
 def test_account_page_says_why_the_score_is_what_it_is(rep_client: Client, account: Account, contact: crm.Contact) -> None:
     make.ActivityFactory(account=account, contact=contact, kind="meeting", occurred_at=now(), day=now().date())
     dmu.assign(contact=contact, role="decider", at=AT)
