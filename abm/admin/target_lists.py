@@ -93,6 +93,11 @@ class TargetListAdmin(RememberedAdmin):
         of_drafts = {"fill", "pick", "reject", "activate"}
         return {"draft": {"close"}, "active": of_drafts}.get(record.status, of_drafts | {"close"})
 
+    def too_late(self, record: TargetList) -> Any:
+        if record.status == TargetList.Status.DRAFT:
+            return super().too_late(record)
+        return _("The list is no draft any more: what is on it stays as it is.")
+
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> TargetList:
         return targets.draft(at=now(), by=doer(request), **values)
 

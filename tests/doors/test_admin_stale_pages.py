@@ -1,12 +1,14 @@
 """Pages that stay open while somebody else works: what was never seen is never written over, and nothing is done twice."""
 
 import re
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from abm import models as abm
 from crm import models as crm
 from crm.models import Account, Team, User
 from tests.conftest import AT
@@ -132,3 +134,15 @@ def test_form_of_a_closed_deal_leads_back_to_it(rep_client: Client, deal: crm.Op
 
 def test_open_deal_is_not_reopened(rep_client: Client, deal: crm.Opportunity) -> None:
     assert said(rep_client.get(link(deal, "reopen"), follow=True)) == ["This deal is open already."]
+
+
+@pytest.mark.parametrize("deed", ["fill", "pick", "reject", "activate"])
+def test_form_of_a_list_at_work_leads_back_to_it(client: Client, lead: User, deed: str) -> None:
+    facts = {"starts_on": AT.date(), "ends_on": AT.date() + timedelta(days=90)}
+    at_work = abm.TargetList.objects.create(name="Lijst", team=lead.team, status="active", activated_at=AT, **facts)
+    client.force_login(lead)
+
+    answer = client.get(link(at_work, deed), follow=True)
+
+    assert answer.redirect_chain == [(link(at_work, "change"), 302)]
+    assert said(answer) == ["The list is no draft any more: what is on it stays as it is."]
