@@ -166,8 +166,8 @@ def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[Wrong | None]:
 def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
     if row.occurred_at.tzinfo is None:
         return "occurred_at", _("The moment has no time zone.")
-    # Near the first and the last year a local day cannot be told.
-    if not 1900 <= row.occurred_at.year <= 9000:
+    # Nothing that a score could count was recorded before; near the last year a local day cannot be told.
+    if not 1990 <= row.occurred_at.year <= 9000:
         return "occurred_at", _("The moment lies too far in the past or the future.")
     return ("occurred_at", _("The moment lies in the future.")) if row.occurred_at > at + AHEAD else None
 

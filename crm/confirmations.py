@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
@@ -10,6 +10,9 @@ from django.utils.translation import gettext as _
 
 from crm import bant, dmu, errors, follow_ups, policy
 from crm.models import Confirmation, ConfirmationKind, Contact, Departure, DmuRole, FollowUp, Opportunity, User
+
+# Whoever types a year wrong is told; the gate itself asks for far fresher ones.
+OLDEST = timedelta(days=5 * 365)
 
 
 def in_words(text: str, field: str, *, at_most: int = 300) -> str:
@@ -72,6 +75,8 @@ def _refuse_giver(row: Opportunity, kind: str, contact: Contact) -> None:
 def _refuse_moment(confirmed_at: datetime, older: Confirmation | None, at: datetime) -> None:
     if confirmed_at > at:
         raise _wrong("confirmed_at", _("The moment lies in the future."))
+    if confirmed_at < at - OLDEST:
+        raise _wrong("confirmed_at", _("What was said more than five years ago confirms nothing now."))
     if older and confirmed_at < older.confirmed_at:
         raise _wrong("confirmed_at", _("A later confirmation stands already."))
 

@@ -192,8 +192,10 @@ def _mark(contact: Contact, name: str, moment: datetime | None, *, at: datetime)
 def depart(contact: Contact, *, left_on: date, at: datetime, by: User | None = None, reason: str = "") -> Departure:
     """Record that a contact left: every role ends, and what they confirmed is withdrawn; what it did hangs on the Departure.
 
-    Raise Conflict for somebody who left already, Invalid for a day to come: until then the person counts.
+    Raise Conflict for somebody who left already, Invalid for a day to come (until then the person counts) or before 1950.
     """
+    if left_on.year < 1950:
+        raise errors.Invalid(_("This day lies before 1950."), detail={"left_on": _("This day lies before 1950.")})
     if left_on > policy.day_of(at):
         raise errors.Invalid(_("This day has not come yet."), detail={"left_on": _("This day has not come yet.")})
     _write(contact, {"left_on": left_on}, at=at, by=by, only=Q(left_on=None))

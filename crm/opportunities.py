@@ -1,11 +1,12 @@
 """Opportunities: begin, move through the BANT gate stage by stage, win, lose, reopen; the loser of a race gets a Conflict."""
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Min
 from django.utils.translation import gettext as _
 
 from crm import bant, dmu, errors, events, follow_ups, policy
@@ -88,8 +89,8 @@ def _wrong_money(amount: Decimal | None, currency: str) -> dict[str, str]:
     wrong = {}
     if amount is not None and not 0 <= amount < 10**12:
         wrong["amount"] = _("This is not an amount of money.")
-    if len(currency) != 3:
-        wrong["currency"] = _("Give the three letters of a currency.")
+    if not re.fullmatch("[A-Z]{3}", currency):
+        wrong["currency"] = _("Give the three capital letters of a currency.")
     return wrong
 
 
@@ -151,7 +152,7 @@ def advance(
     row = _claim(opportunity)
     if NEXT_STAGE.get(row.stage) != to:
         _refuse_step(row, to)
-    _refuse_later_day(closed_on, at)
+    _refuse_close_day(row, closed_on, at)
     standing = _standing(row)
     close_on = closed_on if to == Stage.WON else row.expected_close_on
     if lacking := _missing(row, to, standing, close_on=close_on, at=at):
@@ -174,7 +175,7 @@ def lose(opportunity: Opportunity, *, reason: str, at: datetime, by: User | None
     row = _claim(opportunity)
     if not row.is_open:
         _refuse_step(row, Stage.LOST)
-    _refuse_later_day(closed_on, at)
+    _refuse_close_day(row, closed_on, at)
     if row.account_id is None:
         raise errors.BantGateClosed(Stage.LOST, ["account"])
     changes = {"closed_on": closed_on or policy.day_of(at), "lost_reason": reason}
@@ -248,9 +249,16 @@ def _refuse_step(row: Opportunity, to: str) -> None:
     raise errors.Invalid(sentence, code="wrong_step", detail={"to": sentence})
 
 
-def _refuse_later_day(closed_on: date | None, at: datetime) -> None:
-    if closed_on is not None and closed_on > policy.day_of(at):
+def _refuse_close_day(row: Opportunity, closed_on: date | None, at: datetime) -> None:
+    """Refuse a day that is still to come, or on which the deal had not begun."""
+    if closed_on is None:
+        return
+    if closed_on > policy.day_of(at):
         raise errors.Invalid(_("The close date lies in the future."), detail={"closed_on": _("The close date lies in the future.")})
+    begun_at = row.moves.aggregate(first=Min("moved_at"))["first"]
+    if begun_at and closed_on < policy.day_of(begun_at):
+        reason = _("The deal began later, on %(day)s.") % {"day": policy.day_of(begun_at)}
+        raise errors.Invalid(reason, detail={"closed_on": reason})
 
 
 def _move(

@@ -82,7 +82,7 @@ def test_a_deal_goes_all_the_way_one_stage_at_a_time(rep, at, django_capture_on_
     heard = []
     events.stage_moved.connect(lambda **facts: heard.append((facts["from_stage"], facts["to_stage"])), weak=False, dispatch_uid="test")
     with django_capture_on_commit_callbacks(execute=True):
-        deal = opportunities.begin(account=AccountFactory(), name="Vloot", at=at, **PRICED)
+        deal = opportunities.begin(account=AccountFactory(), name="Vloot", at=at - timedelta(days=1), **PRICED)
         opportunities.advance(deal, to="sql", at=at, by=rep)
         given = confirmed(deal, "budget", "authority", "need", at=at)
         opportunities.advance(deal, to="opportunity", at=at, by=rep, reason="Twee van drie")

@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 from django.db import connection
 
-from crm import opportunities
+from crm import opportunities, policy
 from crm.api.opportunities import OpportunityViewSet
 from crm.models import ConfirmationKind, Opportunity, Stage
 from tests.conftest import api_client
@@ -26,7 +26,7 @@ def now() -> datetime:
 
 
 def today() -> str:
-    return now().date().isoformat()
+    return policy.day_of(now()).isoformat()
 
 
 @pytest.fixture
