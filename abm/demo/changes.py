@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from abm import job_changes
+from abm.demo.deals import AT_RISK
 from abm.demo.people import SOURCE, Member, dice
 from abm.models import SignalEvidence
 from crm import contacts, policy, privacy
-from crm.models import Account, User
+from crm.models import Account, Confirmation, ConfirmationKind, User
 
 AUTO_REPLY = "Automatic reply: I no longer work at this company. Your message is not forwarded. Please write to {successor}."
 
@@ -37,10 +38,23 @@ def suspect(members: Sequence[Member], *, rep: User, at: datetime) -> None:
             successor_name=successor,
             at=at - timedelta(days=2 + number),
         )
+    _suspect_who_confirmed(at=at)
     at_reps = [member for member in members if member.account.owner_id == rep.pk]
     mistaken, *_others, moving = [member for member in at_reps if member.story == "cooling" and member.seat.mark == "+"]
     _dismiss(mistaken, at=at)
     _move(moving, next(member.account for member in at_reps if member.story == "silent"), at=at)
+
+
+def _suspect_who_confirmed(*, at: datetime) -> None:
+    """Open the newest signal about somebody whose word a live deal rests on, and whom nobody follows up."""
+    budget = Confirmation.objects.standing().get(opportunity__source=SOURCE, opportunity__name=AT_RISK, kind=ConfirmationKind.BUDGET)
+    job_changes.suspect(
+        budget.contact,
+        source=SignalEvidence.Source.AUTO_REPLY,
+        key="demo-at-risk",
+        text=AUTO_REPLY.format(successor="our reception"),
+        at=at - timedelta(hours=20),
+    )
 
 
 def _dismiss(member: Member, *, at: datetime) -> None:

@@ -12,6 +12,8 @@ from crm.activities import NewActivity
 from crm.models import Account, Contact, DmuRole, Opportunity, Product, User
 
 CURRENCY = "USD"
+# The deal of the rep whose gate breaks when the demo's newest job change is confirmed.
+AT_RISK = "Design floor, second phase"
 # A step: days ago, what was done, and with whom or how.
 Step = tuple[int, str, str]
 EVIDENCE = {
@@ -41,7 +43,7 @@ _BEFORE_WON: tuple[Step, ...] = (
 PLANS = (
     Plan("Replacement of 60 office machines", "MG Advanced", 61_000, 90, ((24, "begin", "mql"), (15, "to", "sql"), (9, "budget", "buyer"))),
     Plan("Workstations for the new studio", "GTX Basic", 11_000, 120, ((5, "begin", "mql"),)),
-    Plan("Design floor, second phase", "GTX Plus Pro", 137_000, 60, (*_BEFORE_PROPOSAL, (45, "to", "opportunity"), (12, "pilot", "30"))),
+    Plan(AT_RISK, "GTX Plus Pro", 137_000, 60, (*_BEFORE_PROPOSAL, (45, "to", "opportunity"), (12, "pilot", "30"))),
     Plan(
         "Framework contract for stores", "MG Special", 44_000, 75,
         ((260, "begin", "sql"), (230, "budget", "buyer"), (225, "timing", "user"), (220, "to", "opportunity")),

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from abm.demo import logins
 from abm.demo.people import SOURCE
 from abm.models import AccountStanding, JobChangeSignal, TargetList
-from crm.models import Opportunity
+from crm.models import Confirmation, Opportunity
 
 
 def sights() -> Iterator[str]:
@@ -25,7 +25,20 @@ def sights() -> Iterator[str]:
             "deal": broken,
             "account": broken.account,
         }
-    if signal := JobChangeSignal.objects.open().filter(account__owner__username=rep).select_related("contact__person", "account").first():
-        yield _("%(contact)s at %(account)s may have left: confirm or dismiss it") % {"contact": signal.contact, "account": signal.account}
+    signals = JobChangeSignal.objects.open().filter(account__owner__username=rep).select_related("contact__person", "account")
+    if signal := signals.order_by("-opened_at", "-pk").first():
+        yield _at_risk(signal)
     if active := TargetList.objects.active().first():
         yield _("Target list '%(list)s': twenty accounts, each with its reasons") % {"list": active}
+
+
+def _at_risk(signal: JobChangeSignal) -> str:
+    """Say who may have left, and which live deal rests on that person's word."""
+    names = {"contact": signal.contact, "account": signal.account}
+    theirs = Confirmation.objects.standing().filter(contact=signal.contact).select_related("opportunity")
+    if given := theirs.filter(opportunity__in=Opportunity.objects.open()).first():
+        return _("%(contact)s at %(account)s may have left: confirm it, and the gate of '%(deal)s' breaks") % {
+            **names,
+            "deal": given.opportunity,
+        }
+    return _("%(contact)s at %(account)s may have left: confirm or dismiss it") % names
