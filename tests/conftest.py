@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.test import Client
+from factory.random import reseed_random
 from rest_framework.test import APIClient
 
 from crm import access
@@ -37,6 +38,12 @@ def grant_roles_again(sender: AppConfig, **_migration: object) -> None:
     if sender.name == "abm" and "crm_user" in connection.introspection.table_names():
         for app in ("crm", "abm"):
             access.grant_roles(apps, app)
+
+
+@pytest.fixture(autouse=True)
+def same_names_every_time() -> None:
+    """Let the factories invent the same people in every run of a test."""
+    reseed_random(0)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from abm import demo
+from abm import demo, job_changes
 from abm.demo import logins, marketing, people, stories, tour
 from abm.models import AccountStanding, ComparisonAccount, EngagementScore, IdealCustomerProfile, JobChangeSignal, NightlyRun, TargetList
 from crm import opportunities, policy
@@ -129,6 +129,20 @@ def test_signals_stand_open_confirmed_and_dismissed(said):
     assert (found["confirmed"], found["dismissed"]) == (1, 1)
     assert found["open"] >= 3
     assert set(FollowUp.Reason.values) - set(FollowUp.objects.values_list("reason", flat=True)) == {"domain_changed", "address_invalid"}
+
+
+def test_newest_signal_is_about_somebody_on_whose_word_a_live_deal_rests(said):
+    signal = JobChangeSignal.objects.open().filter(account__owner__username=logins.SELLERS["rep"]).first()
+    deal = live()["Design floor, second phase"]
+    assert (signal.account, signal.successor_name, deal.gate_broken_at) == (deal.account, "", None)
+
+    with transaction.atomic():
+        job_changes.confirm(signal, at=AT, by=deal.owner)
+
+        deal.refresh_from_db()
+        assert deal.gate_broken_at == AT
+        assert FollowUp.objects.open().get(reason="find_successor", contact=signal.contact).account == deal.account
+        transaction.set_rollback(True)
 
 
 # --- activity --------------------------------------------------------------------------------------
@@ -276,4 +290,5 @@ def test_tour_names_five_things_at_accounts_of_the_rep(said):
     assert len(sights) == 5
     assert "warms up" in sights[0]
     assert sights[2].startswith("Render servers at ")
+    assert sights[3].endswith(" may have left: confirm it, and the gate of 'Design floor, second phase' breaks")
     assert sights[4] == "Target list 'Twenty for this quarter': twenty accounts, each with its reasons"

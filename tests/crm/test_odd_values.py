@@ -10,7 +10,6 @@ from crm.models import Activity, Confirmation, Departure, Opportunity, StageMove
 from tests.crm.deals import proposal
 from tests.factories.crm import AccountFactory, ContactFactory, OpportunityFactory
 
-
 pytestmark = pytest.mark.django_db
 
 
