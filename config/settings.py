@@ -19,6 +19,9 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[:
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
+    # ours come first: their templates and translations replace those of the packages
+    "abm",
+    "crm",
     "unfold",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
@@ -40,8 +43,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "rules",
     "simple_history",
-    "crm",
-    "abm",
 ]
 
 MIDDLEWARE = [
@@ -220,7 +221,7 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("crm/favicon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "crm.admin.site.navigation"},
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "crm.admin.sidebar.navigation"},
 }
 
 # --- logs: one line of JSON each, with the request's id ---------------------------------------------

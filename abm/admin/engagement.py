@@ -9,7 +9,8 @@ from unfold.decorators import display
 
 from abm.models import AccountFit, AccountStanding, EngagementScore, ScoreParameters
 from crm.admin.lists import bar, change_arrow
-from crm.admin.site import Place, ReadOnlyAdmin
+from crm.admin.sidebar import Place
+from crm.admin.site import ReadOnlyAdmin
 from crm.models import Account
 
 

@@ -12,7 +12,8 @@ from unfold.widgets import TEXTAREA_CLASSES
 
 from abm.models import IdealCustomerProfile
 from crm.admin.lists import chip
-from crm.admin.site import Place, RememberedAdmin
+from crm.admin.sidebar import Place
+from crm.admin.site import RememberedAdmin
 
 
 class OnePerLine(forms.CharField):

@@ -18,7 +18,8 @@ from abm.models import JobChangeSignal, SignalEvidence
 from crm import policy
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip, chips
-from crm.admin.site import Place, ReadOnlyAdmin, RecordAdmin, doer
+from crm.admin.sidebar import Place
+from crm.admin.site import ReadOnlyAdmin, RecordAdmin, doer
 from crm.models import Account
 
 DECIDED = (JobChangeSignal.Status.CONFIRMED, JobChangeSignal.Status.DISMISSED)

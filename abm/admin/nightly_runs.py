@@ -12,7 +12,8 @@ from abm import tasks
 from abm.models import NightlyChunk, NightlyRun
 from crm.admin import deeds
 from crm.admin.lists import bar, chip
-from crm.admin.site import Place, ReadOnlyAdmin
+from crm.admin.sidebar import Place
+from crm.admin.site import ReadOnlyAdmin
 
 
 @admin.register(NightlyRun)

@@ -19,7 +19,8 @@ from abm.models import ComparisonAccount, TargetAccount, TargetList, TargetRejec
 from crm import access
 from crm.admin import deeds
 from crm.admin.lists import OwnerFilter, TeamFilter, WorkFilter, bar, chip
-from crm.admin.site import Place, ReadOnlyAdmin, RememberedAdmin, doer, page_of
+from crm.admin.sidebar import Place
+from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of
 from crm.models import Account
 
 TONES = {"draft": "assumed", "active": "engaged", "closed": "plain"}

@@ -19,7 +19,8 @@ from unfold.widgets import UnfoldBooleanWidget
 from crm import access, accounts, activity_kinds, dmu
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, chip, money, role_chip, stage_chips
-from crm.admin.site import Place, RememberedAdmin, doer
+from crm.admin.sidebar import Place
+from crm.admin.site import RememberedAdmin, doer
 from crm.models import Account, Activity, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stance, User
 
 CHANNEL_ICONS = {"web": "language", "email": "mail", "event": "event", "meeting": "groups", "phone": "call", "note": "sticky_note_2"}

@@ -12,7 +12,8 @@ from unfold.decorators import display
 from crm import activities, activity_kinds
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
-from crm.admin.site import Place, RecordAdmin, doer
+from crm.admin.sidebar import Place
+from crm.admin.site import RecordAdmin, doer
 from crm.models import Activity
 
 BY_HAND = "admin"

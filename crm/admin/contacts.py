@@ -21,7 +21,8 @@ from crm import contacts, deliverability, policy, privacy
 from crm.admin import deeds
 from crm.admin.accounts import activity_rows
 from crm.admin.lists import OwnerFilter, WorkFilter, chip, chips
-from crm.admin.site import Place, ReadOnlyAdmin, RememberedAdmin, doer, page_of
+from crm.admin.sidebar import Place
+from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of
 from crm.models import Contact, Departure, DmuMembership, FollowUp, Person
 
 TASK_PARTS = ("owner", "account", "contact__person", "opportunity")

@@ -13,7 +13,8 @@ from unfold.decorators import action, display
 from crm import deliverability
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
-from crm.admin.site import Place, ReadOnlyAdmin, RecordAdmin
+from crm.admin.sidebar import Place
+from crm.admin.site import ReadOnlyAdmin, RecordAdmin
 from crm.models import Delivery, DeliveryReport, Suppression
 from crm.models.deliverability import Outcome
 from crm.models.users import Sight, sight

@@ -13,7 +13,8 @@ from unfold.decorators import action, display
 from crm import dmu
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
-from crm.admin.site import Place, RememberedAdmin, doer
+from crm.admin.sidebar import Place
+from crm.admin.site import RememberedAdmin, doer
 from crm.models import DmuMembership, DmuRole, Stance
 
 STANCES = {"champion": "engaged", "supporter": "reachable", "neutral": "plain", "sceptic": "assumed", "blocker": "lost"}

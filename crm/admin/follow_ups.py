@@ -17,7 +17,8 @@ from unfold.decorators import action, display
 from crm import follow_ups, policy
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
-from crm.admin.site import Place, RememberedAdmin, doer
+from crm.admin.sidebar import Place
+from crm.admin.site import RememberedAdmin, doer
 from crm.models import FollowUp, User
 
 

@@ -22,7 +22,8 @@ from crm.admin.accounts import activity_rows, role_row
 from crm.admin.confirmations import Confirm, Withdraw, bant_row
 from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, WorkFilter, money, stage_chips
 from crm.admin.pilots import StartPilot
-from crm.admin.site import Place, RememberedAdmin, doer
+from crm.admin.sidebar import Place
+from crm.admin.site import RememberedAdmin, doer
 from crm.errors import MISSING_SENTENCES
 from crm.models import Activity, Confirmation, ConfirmationKind, FollowUp, Opportunity, Stage, StageMove
 

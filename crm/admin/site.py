@@ -1,9 +1,9 @@
-"""What every page of the admin shares: the sidebar, who sees what, and rules that refuse in words."""
+"""What every page of the admin shares: who sees what, and rules that refuse in words."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, models
@@ -23,43 +23,9 @@ from unfold.dataclasses import UnfoldAction
 from crm.admin import stale
 from crm.admin.deeds import DayField, MomentField, RuleForm
 from crm.admin.lists import BY_NAME, CheapPaginator, RecordList
+from crm.admin.sidebar import Place
 from crm.errors import Conflict, CrmError, Invalid
 from crm.models import User
-
-GROUPS: dict[str, Promise] = {
-    "selling": _("Selling"),
-    "events": _("What happened"),
-    "marketing": _("Marketing"),
-    "settings": _("Settings"),
-}
-
-
-class Place(NamedTuple):
-    """Where a model stands in the sidebar."""
-
-    group: str
-    order: int
-    icon: str
-    label: Promise | str = ""
-
-
-def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """Give the sidebar: each group with the models that this user may see; an admin names its own place."""
-    pages: list[Any] = [
-        page for page in admin.site._registry.values() if getattr(page, "place", None) and page.has_view_permission(request)
-    ]
-    pages.sort(key=lambda page: page.place.order)
-    groups = ((title, [_link(page) for page in pages if page.place.group == group]) for group, title in GROUPS.items())
-    return [{"title": title, "separator": number > 0, "items": items} for number, (title, items) in enumerate(groups) if items]
-
-
-def _link(page: Any) -> dict[str, Any]:
-    options = page.model._meta
-    return {
-        "title": page.place.label or capfirst(options.verbose_name_plural),
-        "icon": page.place.icon,
-        "link": reverse(f"admin:{options.app_label}_{options.model_name}_changelist"),
-    }
 
 
 def page_of(record: models.Model) -> str:

@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from crm.admin.site import Place, RecordAdmin
+from crm.admin.sidebar import Place
+from crm.admin.site import RecordAdmin
 from crm.models import ApiKey, Product, Team, User
 
 if admin.site.is_registered(ApiKey):  # the key package registers a page that shows keys in a message

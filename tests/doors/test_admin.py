@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from crm import models as crm
-from crm.admin import lists, site
+from crm.admin import lists
+from crm.admin.sidebar import navigation
 from crm.models import Account, Team, User
 from tests.doors.admin_pages import MAKERS, OF_AN_ACCOUNT, link, other_account
 from tests.factories import crm as make
@@ -144,7 +145,7 @@ def test_rep_finds_a_record_of_the_team_by_autocomplete(account: Account, rep_cl
 
 def sidebar(client: Client) -> dict[str, list[str]]:
     request = client.get(reverse("admin:index")).wsgi_request
-    return {str(group["title"]): [str(item["title"]) for item in group["items"]] for group in site.navigation(request)}
+    return {str(group["title"]): [str(item["title"]) for item in group["items"]] for group in navigation(request)}
 
 
 def test_sidebar_of_a_rep_starts_with_the_work_and_hides_what_is_not_allowed(rep_client: Client) -> None:

@@ -1,0 +1,116 @@
+"""What the browser tests share: one Chromium, signed-in pages at two sizes, and what no page may do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from crm.access import grant_roles
+from crm.models import User
+from tests.conftest import somebody
+from tests.factories.crm import TeamFactory
+
+# Playwright runs an event loop in this thread, and Django then refuses the database.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+PASSWORD = "een-lang-wachtwoord"
+ARGUMENTS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+RULES = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@dataclass
+class Seen:
+    """What the browser complained of, and which other hosts it asked."""
+
+    complaints: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    def hear(self, message: ConsoleMessage) -> None:
+        is_favicon = message.location.get("url", "").endswith("/favicon.ico")
+        if message.type in ("error", "warning") and not is_favicon:
+            self.complaints.append(message.text)
+
+    def ask(self, request: Request) -> None:
+        if urlsplit(request.url).scheme.startswith("http"):
+            self.hosts.add(urlsplit(request.url).netloc)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def rep(transactional_db: None) -> User:
+    """A rep who can sign in; the groups are made anew, for a flushed database has lost those of the migrations."""
+    for app in ("crm", "abm"):
+        grant_roles(apps, app)
+    user = somebody("sales rep", team=TeamFactory(), username="noor", first_name="Noor", last_name="de Vries")
+    user.set_password(PASSWORD)
+    user.save()
+    return user
+
+
+@pytest.fixture(params=[(1400, "light"), (390, "dark")], ids=["desk", "phone"])
+def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    width, scheme = request.param
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB")
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def seen() -> Seen:
+    return Seen()
+
+
+@pytest.fixture
+def page(context: BrowserContext, seen: Seen, live_server: LiveServer, rep: User) -> Page:
+    """A page on which the rep is signed in already; it shows nothing yet."""
+    sign_in(context, live_server, rep)
+    page = context.new_page()
+    page.on("console", seen.hear)
+    page.on("request", seen.ask)
+    return page
+
+
+def sign_in(context: BrowserContext, live_server: LiveServer, user: User) -> None:
+    """Give the browser a session of this user, without the sign-in page."""
+    session = SessionStore()
+    session[SESSION_KEY] = str(user.pk)
+    session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+    session[HASH_SESSION_KEY] = user.get_session_auth_hash()
+    session.save()
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": str(session.session_key), "url": live_server.url}])
+
+
+def quiet(page: Page, seen: Seen, live_server: LiveServer) -> None:
+    """Check what no page may do: break the policy, call another host, or be wider than the screen."""
+    page.wait_for_load_state("networkidle")
+    assert seen.complaints == []
+    assert seen.hosts == {urlsplit(live_server.url).netloc}
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def barriers(page: Page) -> list[dict[str, Any]]:
+    """Give what axe-core finds on the page as it stands, each with rule, help and the elements."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    return [{"rule": each["id"], "help": each["help"], "at": [node["html"][:200] for node in each["nodes"][:5]]} for each in found]
