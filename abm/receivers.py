@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from abm import tasks
 from crm import events
+from crm import tasks as queue
 from crm.models import Opportunity
 
 
@@ -18,25 +19,25 @@ def connect() -> None:
 
 def on_activity(**_event: object) -> None:
     """Have the changed accounts refreshed; the change queue knows which."""
-    tasks.enqueue(tasks.refresh_changed)
+    queue.enqueue(tasks.refresh_changed)
 
 
 def on_failure(delivery_report_id: int, **_event: object) -> None:
     """Have it judged whether somebody left."""
-    tasks.enqueue(tasks.assess_failure, delivery_report_id)
+    queue.enqueue(tasks.assess_failure, delivery_report_id)
 
 
 def on_dmu_changed(account_ids: Iterable[int], **_event: object) -> None:
     """Have these accounts refreshed."""
-    tasks.enqueue(tasks.refresh_accounts, list(account_ids))
+    queue.enqueue(tasks.refresh_accounts, list(account_ids))
 
 
 def on_departure(account_id: int, **_event: object) -> None:
     """Have the account refreshed that somebody left."""
-    tasks.enqueue(tasks.refresh_accounts, [account_id])
+    queue.enqueue(tasks.refresh_accounts, [account_id])
 
 
 def on_stage_move(opportunity_id: int, **_event: object) -> None:
     """Have the account of a deal refreshed."""
     account_ids = Opportunity.objects.filter(pk=opportunity_id, account__isnull=False).values_list("account_id", flat=True)
-    tasks.enqueue(tasks.refresh_accounts, list(account_ids))
+    queue.enqueue(tasks.refresh_accounts, list(account_ids))

@@ -118,6 +118,8 @@ class Retention:
 
     ended_contact_days: int = 730
     delivery_report_days: int = 365
+    # A finished export is a copy of what its owner could see then.
+    export_file_days: int = 7
 
 
 BANT = Bant()

@@ -167,7 +167,23 @@ def retain(*, at: datetime) -> int:
         _in_batches(old_reports.filter(delivery=None), lambda ids: DeliveryReport.objects.filter(pk__in=ids).delete())
         + _in_batches(old_reports.exclude(evidence=""), lambda ids: DeliveryReport.objects.filter(pk__in=ids).update(evidence=""))
         + _in_batches(Contact.objects.filter(left_on__lt=long_gone, erased_at=None), partial(_forget, at=at))
+        + sum(let_go(at=at) for let_go in _LET_GO.values())
     )
+
+
+class LetGo(Protocol):
+    """Lets go of what a module of a higher floor has kept for long enough."""
+
+    def __call__(self, *, at: datetime) -> int:
+        """Do it, safe to repeat, and give how many."""
+
+
+_LET_GO: dict[str, LetGo] = {}
+
+
+def retain_also(name: str, let_go: LetGo) -> None:
+    """Have retention do this, too; the same name again replaces the former."""
+    _LET_GO[name] = let_go
 
 
 def _in_batches(rows: QuerySet[Any], act: Callable[[list[int]], object]) -> int:

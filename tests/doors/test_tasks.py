@@ -14,6 +14,7 @@ from abm import policy, tasks
 from abm.models import AccountStanding, EngagementScore, NightlyRun
 from config import celery_app
 from crm import activities, deliverability, events, pilots
+from crm import tasks as queueing
 from crm.models import ActivityChange, Heartbeat
 from crm.tasks import heartbeat
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, DeliveryFactory, MembershipFactory, OpportunityFactory
@@ -26,7 +27,7 @@ NIGHT = datetime(2026, 3, 10, 1, 30, tzinfo=UTC)
 def queue(monkeypatch):
     """What was handed to the queue: pairs of task name and arguments."""
     handed = []
-    monkeypatch.setattr(tasks, "enqueue", lambda task, *arguments: handed.append((task.name, *arguments)))
+    monkeypatch.setattr(queueing, "enqueue", lambda task, *arguments: handed.append((task.name, *arguments)))
     return handed
 
 
@@ -80,7 +81,7 @@ def test_a_mistake_in_the_code_is_not_taken_for_a_queue_that_is_down(monkeypatch
     monkeypatch.setattr(tasks.refresh_changed, "delay", mistake)
 
     with pytest.raises(TypeError):
-        tasks.enqueue(tasks.refresh_changed)
+        queueing.enqueue(tasks.refresh_changed)
 
 
 def test_the_task_refreshes_what_changed(at):
