@@ -19,7 +19,7 @@ from unfold.enums import ActionVariant
 
 from crm import contacts, deliverability, policy, privacy
 from crm.admin import deeds
-from crm.admin.accounts import activity_rows
+from crm.admin.account_page import activity_rows
 from crm.admin.lists import OwnerFilter, WorkFilter, chip, chips
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of

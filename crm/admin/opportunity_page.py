@@ -17,7 +17,7 @@ from unfold.enums import ActionVariant
 
 from crm import access, confirmations, dmu, opportunities, pilots, policy
 from crm.admin import deeds, stale
-from crm.admin.accounts import activity_rows, role_row
+from crm.admin.account_page import activity_rows, role_row
 from crm.admin.confirmations import Confirm, Withdraw, bant_row
 from crm.admin.lists import money, stage_chips
 from crm.admin.pilots import StartPilot
