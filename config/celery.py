@@ -25,6 +25,10 @@ app.conf.beat_schedule = {
     "nightly run": {"task": "abm.tasks.nightly", "schedule": crontab(hour="2", minute="30")},
     # every 5 minutes: a night that beat or the worker slept through, or a run that died half way
     "nightly catch-up": {"task": "abm.tasks.nightly_catch_up", "schedule": 300.0},
+    # every minute: exports and imports whose message was lost, or whose worker died
+    "go on with files": {"task": "crm.tasks.go_on", "schedule": 60.0},
+    # 04:40 every night, behind the nightly run: sessions that have run out
+    "forget ended sessions": {"task": "crm.tasks.forget_ended_sessions", "schedule": crontab(hour="4", minute="40")},
     # every 30 seconds: beat's sign of life, which its health check reads
     "beat heartbeat": {"task": "crm.tasks.heartbeat", "schedule": 30.0},
 }

@@ -33,6 +33,9 @@ _SELLING = {
         "suppression": "view",
         "product": "view",
         "team": "view",
+        "merge": "view",
+        "accountpair": "view",
+        "contactpair": "view",
     },
     "abm": {
         "accountfit": "view",
@@ -47,6 +50,10 @@ _SELLING = {
         "nightlyrun": "view",
     },
 }
+# What people do with files, and integrations do not: they have the API.
+_FILES = {
+    "crm": {"upload": "view add change", "uploadproblem": "view", "uploadedrecord": "view", "export": "view add delete"},
+}
 _LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
 _MARKETING = {
     "crm": {"suppression": "add change"},
@@ -55,9 +62,9 @@ _MARKETING = {
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
 
 ROLES: dict[str, tuple[list[dict[str, dict[str, str]]], dict[str, str]]] = {
-    SALES_REP: ([_SELLING], {"crm": "see_team_records"}),
-    TEAM_LEAD: ([_SELLING, _LISTS], {"crm": "see_team_records assign_account"}),
-    MARKETING: ([_SELLING, _LISTS, _MARKETING], {"crm": "see_every_record"}),
+    SALES_REP: ([_SELLING, _FILES], {"crm": "see_team_records"}),
+    TEAM_LEAD: ([_SELLING, _FILES, _LISTS], {"crm": "see_team_records assign_account"}),
+    MARKETING: ([_SELLING, _FILES, _LISTS, _MARKETING], {"crm": "see_every_record"}),
     INTEGRATION: ([_SELLING, _LISTS, _INTEGRATION], {"crm": "see_team_records"}),
 }
 # What an administrator runs besides the records: people, keys, and the clock.
@@ -120,6 +127,13 @@ def _belonging_to(user: User | AnonymousUser, model: type[Model]) -> Q:
     if "opportunity" in names:
         return belonging | owned_within_sight(user, at="opportunity__") | owned_within_sight(user, at="opportunity__account__")
     return belonging
+
+
+def changeable(user: User | AnonymousUser, model: type[Model]) -> Q:
+    """Select, of the records that a user sees, those that the user may change: for a whole page of them at once."""
+    if not user.has_perm(f"{model._meta.app_label}.change_{model._meta.model_name}"):
+        return Q(pk__in=[])
+    return Q() if user.has_perm("crm.see_every_record") else _belonging_to(user, model)
 
 
 def sees_account_of(user: User | AnonymousUser, deal: Opportunity) -> bool:

@@ -15,9 +15,11 @@ class CrmConfig(AppConfig):
         from django.conf import settings
         from django.core.exceptions import ImproperlyConfigured
 
-        from crm import access, policy
+        from crm import access, exports, policy, privacy
 
         access.register("crm")
+        user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")
+        privacy.retain_also("exports", exports.expire)
         policy.use_zone(settings.TIME_ZONE)
         try:
             unknown = policy.configure(settings.QUORUM_POLICY.get("crm", {}))

@@ -3,9 +3,12 @@
 import logging
 
 from celery import Task, shared_task
-from django.utils import timezone
+from django.contrib.auth.forms import PasswordResetForm
+from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
+from crm import exports
+from crm import sessions
 from crm.models import Heartbeat
 
 logger = logging.getLogger(__name__)
@@ -25,3 +28,32 @@ def enqueue(task: Task, *arguments: object) -> None:
 def heartbeat() -> None:
     """Leave beat's sign of life: this ran, so beat sends and a worker works."""
     Heartbeat.objects.update_or_create(name="beat", defaults={"beat_at": timezone.now()})
+
+
+@shared_task
+def make_export(export_id: int) -> bool:
+    """Write an export that waits."""
+    return exports.work(export_id, clock=timezone.now)
+
+
+@shared_task
+def go_on() -> None:
+    """Hand over again what waits or stands still: its message may be lost, or its worker dead."""
+    for export_id in exports.stalled(at=timezone.now()):
+        enqueue(make_export, export_id)
+
+
+@shared_task
+def forget_ended_sessions() -> int:
+    """Delete sessions that have run out."""
+    return sessions.forget_ended(at=timezone.now())
+
+
+@shared_task
+def mail_password_link(address: str, language: str, host: str, is_secure: bool) -> None:
+    """Send a link for a new password to who signs in with this address; nobody learns whether there is anybody."""
+    form = PasswordResetForm({"email": address})
+    with translation.override(language):
+        if form.is_valid():
+            words = {"subject_template_name": "crm/mail/password_subject.txt", "email_template_name": "crm/mail/password.txt"}
+            form.save(domain_override=host, use_https=is_secure, **words)
