@@ -33,6 +33,12 @@ def stands(stage: str, kinds: Collection[str]) -> bool:
     return enough and ("need" not in ASKED[stage] or "need" in kinds)
 
 
+def has_gone_stale(stage: str, confirmed: Mapping[str, datetime], at: datetime) -> bool:
+    """Say whether a deal stands in its stage on what was confirmed too long ago; `confirmed` maps kind to the moment."""
+    fresh = [kind for kind, moment in confirmed.items() if not is_stale(moment, at)]
+    return stands(stage, confirmed) and not stands(stage, fresh)
+
+
 def missing(
     stage: str,
     *,

@@ -1,5 +1,7 @@
 """DMU memberships: who holds which role in a decision; assigned, confirmed and ended here, covered in crm/coverage.py."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.db import transaction
@@ -19,6 +21,7 @@ __all__ = [
     "coverage",
     "coverage_of_opportunities",
     "end",
+    "holders",
     "holds",
     "set_stance",
 ]
@@ -108,9 +111,21 @@ def holds(contact: Contact, role: str, *, opportunity: Opportunity | None) -> bo
     Current members of that opportunity in that role override the standing ones. An assumed role counts:
     the evidence of a confirmation is what turns an assumption into knowledge.
     """
-    if opportunity is not None and opportunity.account_id != contact.account_id:
-        return False
-    current = DmuMembership.objects.current().filter(account=contact.account_id, role=role, contact__left_on=None)
-    holders = current.filter(Q(opportunity=None) | Q(opportunity=opportunity)).values_list("contact_id", "opportunity_id")
-    specific = {holder for holder, deal in holders if deal is not None}
-    return contact.pk in (specific or {holder for holder, _deal in holders})
+    if opportunity is not None:
+        return contact.pk in holders(role, opportunities=[opportunity])[opportunity.pk]
+    standing = DmuMembership.objects.current().standing().filter(role=role, contact__left_on=None)
+    return standing.filter(account=contact.account_id, contact=contact).exists()
+
+
+def holders(role: str, *, opportunities: Iterable[Opportunity]) -> dict[int, set[int]]:
+    """Map each opportunity to the ids of the contacts who hold a role for it now, as `holds` counts them; one query."""
+    deals = {deal.pk: deal.account_id for deal in opportunities}
+    if not deals:
+        return {}
+    current = DmuMembership.objects.current().filter(account__in=set(deals.values()) - {None}, role=role, contact__left_on=None)
+    rows = list(current.filter(Q(opportunity=None) | Q(opportunity__in=deals)).values_list("account_id", "opportunity_id", "contact_id"))
+    specific: dict[int, set[int]] = defaultdict(set)
+    standing: dict[int | None, set[int]] = defaultdict(set)
+    for account_id, deal_id, contact_id in rows:
+        (standing[account_id] if deal_id is None else specific[deal_id]).add(contact_id)
+    return {deal: specific[deal] or standing[account] for deal, account in deals.items()}

@@ -1,6 +1,7 @@
 """Opportunities: begin, move through the BANT gate stage by stage, win, lose, reopen; the loser of a race gets a Conflict."""
 
 import re
+from collections.abc import Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -15,15 +16,18 @@ from crm.models import Account, Confirmation, ConfirmationKind, DmuRole, FollowU
 
 # The life of a deal is called through this module; what its gate rests on lives in confirmations.py.
 __all__ = [
+    "Standing",
     "advance",
     "begin",
     "change",
     "confirm",
     "lose",
     "missing_for",
+    "missing_for_next",
     "name_account",
     "reopen",
     "restore_after",
+    "standing_of",
     "win",
     "withdraw",
     "withdraw_because_left",
@@ -35,6 +39,8 @@ NEXT_STAGE: dict[str, Stage] = {
     Stage.OPPORTUNITY: Stage.PROPOSAL,
     Stage.PROPOSAL: Stage.WON,
 }
+# The confirmations of a deal that stand, by kind.
+Standing = Mapping[str, Confirmation]
 NO_ENTRY = {f"entry_{kind}": None for kind in ConfirmationKind.values}
 
 
@@ -153,9 +159,9 @@ def advance(
     if NEXT_STAGE.get(row.stage) != to:
         _refuse_step(row, to)
     _refuse_close_day(row, closed_on, at)
-    standing = _standing(row)
+    standing = standing_of([row])[row.pk]
     close_on = closed_on if to == Stage.WON else row.expected_close_on
-    if lacking := _missing(row, to, standing, close_on=close_on, at=at):
+    if lacking := _missing(row, to, standing, _deciders([row], to), close_on=close_on, at=at):
         raise errors.BantGateClosed(to, lacking)
     changes: dict[str, object] = {f"entry_{kind}": confirmation for kind, confirmation in standing.items()} if to != Stage.SQL else {}
     if to == Stage.WON:
@@ -194,8 +200,27 @@ def reopen(opportunity: Opportunity, *, reason: str, at: datetime, by: User | No
 
 def missing_for(opportunity: Opportunity, stage: str, *, at: datetime) -> list[str]:
     """List what keeps a deal out of a stage, as keys of errors.MISSING_SENTENCES; a won deal is taken to close today."""
-    close_on = policy.day_of(at) if stage == Stage.WON else opportunity.expected_close_on
-    return _missing(opportunity, stage, _standing(opportunity), close_on=close_on, at=at)
+    return _missing_today(opportunity, stage, standing_of([opportunity])[opportunity.pk], _deciders([opportunity], stage), at)
+
+
+def missing_for_next(opportunities: Collection[Opportunity], *, standing: Mapping[int, Standing], at: datetime) -> dict[int, list[str]]:
+    """List what keeps each open deal out of its next stage, as `missing_for` does; one query, keyed by deal id.
+
+    `standing` is what `standing_of` gives for these deals.
+    """
+    following = {deal.pk: NEXT_STAGE[deal.stage] for deal in opportunities if deal.stage in NEXT_STAGE}
+    deciders = _deciders([deal for deal in opportunities if following.get(deal.pk) == Stage.WON], Stage.WON)
+    return {
+        deal.pk: _missing_today(deal, following[deal.pk], standing[deal.pk], deciders, at) for deal in opportunities if deal.pk in following
+    }
+
+
+def standing_of(opportunities: Collection[Opportunity]) -> dict[int, dict[str, Confirmation]]:
+    """Map each deal to the confirmations that stand, by kind; one query."""
+    standing: dict[int, dict[str, Confirmation]] = {deal.pk: {} for deal in opportunities}
+    for given in Confirmation.objects.standing().filter(opportunity__in=standing):
+        standing[given.opportunity_id][given.kind] = given
+    return standing
 
 
 @transaction.atomic
@@ -220,17 +245,28 @@ def _claim(opportunity: Opportunity) -> Opportunity:
     return Opportunity.objects.get(pk=opportunity.pk)
 
 
-def _standing(opportunity: Opportunity) -> dict[str, Confirmation]:
-    confirmations = Confirmation.objects.standing().filter(opportunity=opportunity).select_related("contact")
-    return {confirmation.kind: confirmation for confirmation in confirmations}
+def _deciders(opportunities: Collection[Opportunity], stage: str) -> dict[int, set[int]]:
+    # Who decides is asked only where a gate asks for it: at the signature.
+    return dmu.holders(DmuRole.DECIDER, opportunities=opportunities if stage == Stage.WON else ())
 
 
-def _missing(row: Opportunity, stage: str, standing: dict[str, Confirmation], *, close_on: date | None, at: datetime) -> list[str]:
-    # Who decides is asked for authority alone, and only where a gate asks for it.
-    asked = (ConfirmationKind.AUTHORITY,) if stage == Stage.WON else ()
+def _missing_today(row: Opportunity, stage: str, standing: Standing, deciders: Mapping[int, Collection[int]], at: datetime) -> list[str]:
+    close_on = policy.day_of(at) if stage == Stage.WON else row.expected_close_on
+    return _missing(row, stage, standing, deciders, close_on=close_on, at=at)
+
+
+def _missing(
+    row: Opportunity,
+    stage: str,
+    standing: Standing,
+    deciders: Mapping[int, Collection[int]],
+    *,
+    close_on: date | None,
+    at: datetime,
+) -> list[str]:
+    """Ask the gate; `deciders` maps deal to the contacts who hold the decider role for it."""
     held = {
-        kind: bant.Held(given.confirmed_at, by_decider=kind in asked and dmu.holds(given.contact, DmuRole.DECIDER, opportunity=row))
-        for kind, given in standing.items()
+        kind: bant.Held(given.confirmed_at, by_decider=given.contact_id in deciders.get(row.pk, ())) for kind, given in standing.items()
     }
     return bant.missing(
         stage,
