@@ -61,7 +61,7 @@ class EngagementScore(models.Model):
             models.UniqueConstraint(fields=["account", "day"], name="engagement_score_once_a_day"),
             models.CheckConstraint(condition=Q(score__gte=0, score__lte=100), name="engagement_score_in_range"),
         ]
-        indexes = [models.Index(fields=["day", "-score"], name="engagement_score_by_day")]
+        indexes = [models.Index(fields=["-day", "-score"], name="engagement_score_by_day")]
 
     def __str__(self) -> str:
         return f"{self.account}, {self.day}: {self.score}"

@@ -61,6 +61,7 @@ class AccountFit(models.Model):
     class Meta:
         verbose_name, verbose_name_plural = _("fit"), _("fits")
         constraints = [models.CheckConstraint(condition=Q(points__lte=100), name="fit_at_most_100")]
+        indexes = [models.Index(fields=["-points", "account"], name="fit_by_points")]
 
     def __str__(self) -> str:
         return f"{self.account}: {self.points}"

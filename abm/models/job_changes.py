@@ -84,6 +84,7 @@ class JobChangeSignal(models.Model):
         indexes = [
             models.Index(fields=["status", "-opened_at"], name="signal_by_status"),
             models.Index(fields=["account", "status"], name="signal_by_account"),
+            models.Index(fields=["-opened_at", "-id"], name="signal_by_moment"),
         ]
 
     def __str__(self) -> str:

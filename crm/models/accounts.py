@@ -6,7 +6,9 @@ from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MinValueValidator
 from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
+from django.db.models.lookups import In
 from django.utils.translation import gettext_lazy as _
 from django_countries.fields import CountryField
 from simple_history.models import HistoricalRecords
@@ -40,7 +42,17 @@ def within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
     if sight(user) in (Sight.NOTHING, Sight.ALL):
         return owned
     own_open_deals = apps.get_model("crm", "Opportunity").objects.open().filter(owner=user.pk)
-    return owned | Q(**{f"{at}id__in": own_open_deals.values("account_id")})
+    return owned | Q(**{f"{at}id__among": own_open_deals.values("account_id")})
+
+
+@models.BigAutoField.register_lookup
+class Among(In):
+    """`in` a subquery, in the form that PostgreSQL can look up in an index where it is one side of an "or"."""
+
+    lookup_name = "among"
+
+    def get_rhs_op(self, connection: BaseDatabaseWrapper, rhs: str) -> str:
+        return f"= ANY(ARRAY{rhs})" if connection.vendor == "postgresql" else super().get_rhs_op(connection, rhs)
 
 
 class Account(models.Model):

@@ -71,6 +71,7 @@ class Activity(models.Model):
             models.Index(fields=["account", "-occurred_at"], name="activity_by_account"),
             models.Index(fields=["account", "day"], name="activity_by_account_day"),
             models.Index(fields=["contact", "-occurred_at"], name="activity_by_contact"),
+            models.Index(fields=["-occurred_at", "-id"], name="activity_by_moment"),
         ]
 
     def __str__(self) -> str:

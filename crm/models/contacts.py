@@ -43,6 +43,7 @@ class Person(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(given_name="", family_name="") | Q(erased_at__isnull=False), name="person_has_name"),
         ]
+        indexes = [models.Index(fields=["family_name", "given_name", "id"], name="person_by_name")]
 
     def __str__(self) -> str:
         return " ".join(filter(None, [self.given_name, self.family_name])) or str(_("(erased)"))
@@ -165,6 +166,7 @@ class Departure(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["contact"], condition=Q(undone_at=None), name="departure_once_at_a_time"),
         ]
+        indexes = [models.Index(fields=["-recorded_at", "-id"], name="departure_by_moment")]
 
     def __str__(self) -> str:
         return f"{self.contact}: {self.left_on}"

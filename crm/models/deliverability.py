@@ -66,7 +66,10 @@ class Suppression(models.Model):
             models.UniqueConstraint(fields=["address", "reason"], condition=Q(released_at=None), name="suppression_once_per_reason"),
             models.CheckConstraint(condition=Q(address=Lower("address")), name="suppression_in_lower_case"),
         ]
-        indexes = [models.Index(fields=["address"], name="suppression_by_address")]
+        indexes = [
+            models.Index(fields=["address"], name="suppression_by_address"),
+            models.Index(fields=["-since", "-id"], name="suppression_by_moment"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.address} ({self.get_reason_display()})"
@@ -110,6 +113,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             models.Index(fields=["contact", "-sent_at"], name="delivery_by_contact"),
+            models.Index(fields=["-sent_at", "-id"], name="delivery_by_moment"),
             models.Index(fields=["account", "-sent_at"], name="delivery_by_account"),
             models.Index(fields=["provider_id"], name="delivery_by_provider_id"),
             models.Index(fields=["address", "delivered_at"], name="delivery_by_address"),

@@ -61,7 +61,10 @@ class Pilot(models.Model):
             ),
             models.UniqueConstraint(fields=["opportunity"], condition=Q(verdict=""), name="pilot_one_at_a_time"),
         ]
-        indexes = [models.Index(fields=["ends_on"], condition=Q(verdict=""), name="pilot_running_by_end")]
+        indexes = [
+            models.Index(fields=["ends_on"], condition=Q(verdict=""), name="pilot_running_by_end"),
+            models.Index(fields=["-ends_on", "-id"], name="pilot_by_end"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.opportunity}: {self.ends_on}"
