@@ -5,35 +5,54 @@ from crm.models.activities import Activity, ActivityChange
 from crm.models.contacts import Contact, Departure, Person
 from crm.models.deliverability import Delivery, DeliveryReport, Suppression
 from crm.models.dmu import DmuMembership, DmuRole, Stance
+from crm.models.exports import Export
+from crm.models.duplicates import AccountKey, AccountPair, ContactPair, DuplicateSweep
 from crm.models.follow_ups import FollowUp
 from crm.models.heartbeats import Heartbeat
+from crm.models.merges import Merge, MergedRecord
 from crm.models.opportunities import Confirmation, ConfirmationKind, Opportunity, Product, Stage, StageMove
 from crm.models.pilots import Pilot
+from crm.models.saved_views import SavedView
+from crm.models.sessions import BrowserSession, SignInEvent
+from crm.models.uploads import Upload, UploadedRecord, UploadProblem
 from crm.models.users import ApiKey, Team, User
 
 __all__ = [
     "Account",
+    "AccountKey",
+    "AccountPair",
     "Activity",
     "ActivityChange",
     "ApiKey",
+    "BrowserSession",
     "Confirmation",
     "ConfirmationKind",
     "Contact",
+    "ContactPair",
     "Delivery",
     "DeliveryReport",
     "Departure",
     "DmuMembership",
     "DmuRole",
+    "DuplicateSweep",
+    "Export",
     "FollowUp",
     "Heartbeat",
+    "Merge",
+    "MergedRecord",
     "Opportunity",
     "Person",
     "Pilot",
     "Product",
+    "SavedView",
+    "SignInEvent",
     "Stage",
     "StageMove",
     "Stance",
     "Suppression",
     "Team",
+    "Upload",
+    "UploadProblem",
+    "UploadedRecord",
     "User",
 ]

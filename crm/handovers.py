@@ -1,0 +1,1 @@
+"""Handing many records to another owner or team at once, each judged by the rule for one."""
