@@ -3,11 +3,12 @@
 import csv
 import io
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from decimal import Decimal
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -214,7 +215,7 @@ def read_lines(path: Path, *, columns: Iterable[str]) -> tuple[list[Line], FileR
         raise ImportRefused(_("%(file)s is empty.") % {"file": path.name})
     delimiter, header = _header(rows[0][:HEADER_CHARACTERS], list(columns), path.name)
     lines = []
-    for number, fields in _records(rows, delimiter=delimiter, width=len(header)):
+    for number, fields in records(rows[1:], delimiter=delimiter, width=len(header)):
         report.read += 1
         if isinstance(fields, str):
             report.wrong(number, "", fields)
@@ -267,22 +268,30 @@ def _header(line: str, columns: list[str], file: str) -> tuple[str, list[str]]:
     return delimiter, header
 
 
-def _records(rows: list[str], *, delimiter: str, width: int) -> Iterator[tuple[int, list[str] | str]]:
-    """Yield line number and values, or what is wrong, below the header; lines without any value are left out."""
-    at = 1
-    while at < len(rows):
-        fields, used = _record(rows, at, delimiter=delimiter, width=width)
+def records(lines: Iterable[str], *, delimiter: str, width: int, first: int = 2) -> Iterator[tuple[int, list[str] | str]]:
+    """Yield line number and values, or what is wrong, below the header; lines without any value are left out.
+
+    `first` is the number of the first of these lines. No more of them than one record may have are held at a time.
+    """
+    ahead, rest, at = deque[str](), iter(lines), first
+    while True:
+        ahead.extend(islice(rest, LINES_PER_RECORD - len(ahead)))
+        if not ahead:
+            return
+        fields, used = _record(ahead, delimiter=delimiter, width=width)
         if isinstance(fields, str) or any(value.strip() for value in fields):
-            yield at + 1, fields
+            yield at, fields
+        for _line in range(used):
+            ahead.popleft()
         at += used
 
 
-def _record(rows: list[str], at: int, *, delimiter: str, width: int) -> tuple[list[str] | str, int]:
+def _record(ahead: deque[str], *, delimiter: str, width: int) -> tuple[list[str] | str, int]:
     """Read one record and say how many lines it took; a quote that is never closed costs its own line only."""
     reason = _("not CSV: a quote stands in the wrong place, or is not closed")
-    for used in range(1, min(LINES_PER_RECORD, len(rows) - at) + 1):
+    for used in range(1, len(ahead) + 1):
         try:
-            fields = next(csv.reader(rows[at : at + used], delimiter=delimiter, strict=True, skipinitialspace=True), [])
+            fields = next(csv.reader(islice(ahead, used), delimiter=delimiter, strict=True, skipinitialspace=True), [])
         except csv.Error:
             continue
         if len(fields) == width or not any(fields):

@@ -136,7 +136,7 @@ class Uploads:
     """Bounds on what may be imported from a file. Source: measured; what a person exports is far below them."""
 
     file_megabytes: int = 50
-    rows: int = 500_000
+    rows: int = 200_000
     columns: int = 300
     cell_characters: int = 10_000
     # An Excel file is a zip: what it may unpack to, and how many times its packed size one part may be.
