@@ -7,11 +7,13 @@ from crm.admin import (
     contacts,
     deliverability,
     dmu,
+    exports,
     follow_ups,
     opportunities,
     pilots,
     schedule,
     users,
+    way_in,
 )
 
 __all__ = [
@@ -21,9 +23,11 @@ __all__ = [
     "contacts",
     "deliverability",
     "dmu",
+    "exports",
     "follow_ups",
     "opportunities",
     "pilots",
     "schedule",
     "users",
+    "way_in",
 ]

@@ -14,6 +14,7 @@ GROUPS: dict[str, Promise] = {
     "selling": _("Selling"),
     "events": _("What happened"),
     "marketing": _("Marketing"),
+    "data": _("Data"),
     "settings": _("Settings"),
 }
 

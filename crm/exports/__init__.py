@@ -2,7 +2,7 @@
 
 from crm.exports.columns import crm_lists
 from crm.exports.jobs import begin, expire, hand_over, opened, remove, stalled, waiting_for, work
-from crm.exports.lists import Column, Listing, add_columns, listing_of, lists_for, narrow_with, plain, register
+from crm.exports.lists import Column, Listing, add_columns, known, listing_of, lists_for, narrow_with, plain, register
 
 __all__ = [
     "Column",
@@ -11,6 +11,7 @@ __all__ = [
     "begin",
     "expire",
     "hand_over",
+    "known",
     "listing_of",
     "lists_for",
     "narrow_with",

@@ -163,7 +163,7 @@ def _fail(export: Export, why: str, *, at: datetime) -> None:
     _mine(export).update(state=Export.State.FAILED, error=why[:300], finished_at=at)
 
 
-def opened(export: Export, *, by: User) -> File[bytes]:
+def opened(export: Export, *, by: User) -> "File[bytes]":
     """Open the file for who asked for it; nobody else reads it, for it holds what its owner may see."""
     if export.owner_id != by.pk:
         raise NotAllowed(_("Only who asked for this file may download it."))

@@ -21,7 +21,7 @@ class Column:
     value: Callable[[Any], object]
     # Relations to join, and those to gather per chunk of records.
     joins: tuple[str, ...] = ()
-    gathers: tuple[str | Prefetch[Any], ...] = ()
+    gathers: "tuple[str | Prefetch[Any], ...]" = ()
     # Chosen unless somebody chooses otherwise.
     is_usual: bool = True
 
@@ -87,6 +87,11 @@ def narrow_with(narrow: Narrow) -> None:
 def lists_for(user: User) -> list[Listing]:
     """Give the lists that a user may take out."""
     return [listing for listing in _LISTS.values() if listing.is_open_to(user)]
+
+
+def known(what: str) -> Listing | None:
+    """Give a list whoever asks: for its name alone."""
+    return _LISTS.get(what)
 
 
 def listing_of(what: str, *, by: User) -> Listing:
