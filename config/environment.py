@@ -69,6 +69,36 @@ def log_level(name: str, *, default: str) -> str:
     return level
 
 
+def one_of(name: str, words: tuple[str, ...], *, default: str) -> str:
+    """Read one of a few words."""
+    word: str = env.str(name, default=default).strip().lower()
+    if word not in words:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(words)}, not {word!r}.")
+    return word
+
+
+def count(name: str, *, default: int) -> int:
+    """Read a whole number of at least 1."""
+    text: str = env.str(name, default=str(default)).strip()
+    if not (text.isascii() and text.isdigit() and int(text[:9]) >= 1):
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least 1, not {text!r}.")
+    return int(text)
+
+
+def mail(name: str, *, default: str) -> dict[str, Any]:
+    """Read where mail goes as Django's EMAIL_ settings; the sentence never shows the address, for it may hold a password."""
+    address: str = env.str(name, default=default)
+    if address.partition("://")[0] not in env.EMAIL_SCHEMES or "://" not in address:
+        raise ImproperlyConfigured(f"{name} must begin with smtp+tls://, smtp+ssl://, smtp://, filemail:// or consolemail://.")
+    try:
+        found: dict[str, Any] = env.email_url_config(address)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no address of a mail server: {error}.") from error
+    if path := found.get("EMAIL_FILE_PATH"):
+        found["EMAIL_FILE_PATH"] = f"/{path}"  # the package drops the slash
+    return {setting: value for setting, value in found.items() if value is not None}
+
+
 def broker(name: str, *, default: str) -> str:
     """Read the address of the queue; the sentence never shows it, for it may hold a password."""
     address: str = env.str(name, default=default)

@@ -1,13 +1,15 @@
 """Settings, all read from the environment; a wrong value stops the start and names its variable."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from config.environment import broker, database, env, flag, log_level, numbers, secret, time_zone
+from config.environment import broker, count, database, env, flag, log_level, mail, numbers, one_of, secret, time_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -32,10 +34,14 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "axes",
     "csp",
     "django_celery_beat",
     "django_countries",
     "django_filters",
+    "django_otp",
+    "django_otp.plugins.otp_static",
+    "django_otp.plugins.otp_totp",
     "django_structlog",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -55,11 +61,13 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "crm.pages.signed_in.SignedInMiddleware",
     "config.language.PreferredLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -102,7 +110,11 @@ STORAGES = {
 
 # --- who may come in -------------------------------------------------------------------------------
 AUTH_USER_MODEL = "crm.User"
-AUTHENTICATION_BACKENDS = ["rules.permissions.ObjectPermissionBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = [
+    "config.lock_out.LockOutBackend",
+    "rules.permissions.ObjectPermissionBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
@@ -111,12 +123,31 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 HTTPS = flag("HTTPS", default=not DEBUG)
+BEHIND_PROXY = flag("BEHIND_PROXY", default=False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if flag("BEHIND_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
 SESSION_COOKIE_AGE = 12 * 60 * 60
+# Whoever must give a code besides the password: without https it is a trial on one's own machine, and nobody must.
+REQUIRE_SECOND_FACTOR = one_of(
+    "REQUIRE_SECOND_FACTOR", ("none", "administrators", "everybody"), default="administrators" if HTTPS else "none"
+)
+OTP_TOTP_ISSUER = "Quorum"
+# A link by mail works for an hour, once.
+PASSWORD_RESET_TIMEOUT = 60 * 60
+# Wrong passwords and codes lock a user name at one address: colleagues behind the same office address go on working.
+AXES_FAILURE_LIMIT = count("LOCK_OUT_AFTER", default=5)
+AXES_COOLOFF_TIME = timedelta(minutes=count("LOCK_OUT_MINUTES", default=15))
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+AXES_CLIENT_IP_CALLABLE = "config.addresses.client_address"
+AXES_LOCKOUT_CALLABLE = "crm.pages.sign_in.locked_out"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -143,6 +174,11 @@ PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default="NL")
 # Numbers of the playbook that this organisation changed, as JSON, e.g. {"crm": {"BANT": {"stale_after_days": 120}}};
 # crm/policy.py and abm/policy.py name them all, and an unknown name or a wrong value stops the start.
 QUORUM_POLICY = numbers("QUORUM_POLICY")
+
+# --- mail ------------------------------------------------------------------------------------------
+# Without a mail server every mail becomes a file that the operator can read.
+vars().update(mail("EMAIL_URL", default=f"filemail://{VAR_DIR}/mail"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="quorum@localhost")
 
 # --- the queue -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker("CELERY_BROKER_URL", default="filesystem://localhost")
@@ -221,6 +257,8 @@ UNFOLD = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("crm/favicon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "ACCOUNT": {"navigation": [{"title": lambda _request: _("My account"), "link": reverse_lazy("me")}]},
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "crm.admin.sidebar.navigation"},
 }
 

@@ -13,9 +13,11 @@ class CrmConfig(AppConfig):
     def ready(self) -> None:
         """Apply the settings' zone and numbers; refuse a number that the policy does not have."""
         from django.conf import settings
+        from django.contrib.auth.signals import user_logged_in
         from django.core.exceptions import ImproperlyConfigured
 
         from crm import access, exports, policy, privacy
+        from crm.pages import signed_in
 
         access.register("crm")
         user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")

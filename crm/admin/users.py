@@ -15,6 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from crm.admin.sidebar import Place
 from crm.admin.site import RecordAdmin
+from crm.admin.way_in import WayInAdmin
 from crm.models import ApiKey, Product, Team, User
 
 if admin.site.is_registered(ApiKey):  # the key package registers a page that shows keys in a message
@@ -23,7 +24,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):
+class UserAdmin(DjangoUserAdmin, WayInAdmin):
     """Users."""
 
     place = Place("settings", 1, "person")

@@ -33,6 +33,9 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
         choices=[("en", _("English")), ("nl", _("Dutch"))],
         help_text=_("Empty: as the browser asks."),
     )
+    shortcuts = models.BooleanField(
+        _("keyboard shortcuts"), default=True, help_text=_("Single keys such as j, k and /; '?' shows them all.")
+    )
 
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]
