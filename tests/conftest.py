@@ -1,6 +1,7 @@
 """What every test may ask for: a fixed moment, people of each role, and clients that are signed in."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from django.apps import AppConfig, apps
@@ -10,6 +11,7 @@ from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.test import Client
 from factory.random import reseed_random
+from pytest_django.fixtures import SettingsWrapper
 from rest_framework.test import APIClient
 
 from crm import access
@@ -44,6 +46,15 @@ def grant_roles_again(sender: AppConfig, **_migration: object) -> None:
 def same_names_every_time() -> None:
     """Let the factories invent the same people in every run of a test."""
     reseed_random(0)
+
+
+@pytest.fixture(autouse=True)
+def media(tmp_path: Path, settings: SettingsWrapper) -> Path:
+    """Keep files that a test writes, or sweeps, in a folder of its own."""
+    folder = tmp_path / "media"
+    files = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": folder}}
+    settings.STORAGES = settings.STORAGES | {"default": files}
+    return folder
 
 
 @pytest.fixture
