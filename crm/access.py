@@ -1,13 +1,14 @@
 """Who may do what: the five roles as groups, and the rule for one record."""
 
 from collections.abc import Callable
+from typing import Any
 
 import rules
 from django.apps import apps as live_apps
 from django.apps.registry import Apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Model, Q, QuerySet, Value
 
 from crm.models import Account, Opportunity, Person, Team, User
 from crm.models.users import Sight, owned_within_sight, sight
@@ -134,6 +135,12 @@ def changeable(user: User | AnonymousUser, model: type[Model]) -> Q:
     if not user.has_perm(f"{model._meta.app_label}.change_{model._meta.model_name}"):
         return Q(pk__in=[])
     return Q() if user.has_perm("crm.see_every_record") else _belonging_to(user, model)
+
+
+def with_may_change(records: QuerySet[Any], user: User | AnonymousUser) -> QuerySet[Any]:
+    """Mark each record with `may_change`."""
+    condition = changeable(user, records.model)
+    return records.annotate(may_change=ExpressionWrapper(condition, BooleanField()) if condition else Value(True))
 
 
 def sees_account_of(user: User | AnonymousUser, deal: Opportunity) -> bool:
