@@ -255,16 +255,19 @@ def explain(account: Account, *, as_of: date, numbers: policy.Scoring | None = N
 # What is kept, so that a score of another day can be shown, and replayed with the numbers of that day.
 
 
-def store(scored: Mapping[int, Scored], *, day: date, at: datetime) -> int:
-    """Write the scores of a day again, and none for accounts without one; return how many rows the day keeps of these."""
+def store(scored: Mapping[int, Scored], *, day: date, at: datetime, version: str = "") -> int:
+    """Write the scores of a day again, and none for accounts without one; return how many rows the day keeps of these.
+
+    `version` names the numbers that made the scores, when they are those of an earlier day and on record already.
+    """
     numbers = policy.SCORING
     kept = sorted(pk for pk, one in scored.items() if one.score >= policy.NIGHTLY.history_from_score)
     EngagementScore.objects.on(day).filter(account__in=scored.keys() - set(kept)).delete()
-    if kept:
-        version = ScoreParameters(version=numbers.version, numbers=asdict(numbers), first_used_at=at)
-        ScoreParameters.objects.bulk_create([version], ignore_conflicts=True)
+    if kept and not version:
+        parameters = ScoreParameters(version=numbers.version, numbers=asdict(numbers), first_used_at=at)
+        ScoreParameters.objects.bulk_create([parameters], ignore_conflicts=True)
     EngagementScore.objects.bulk_create(
-        [_row(pk, scored[pk], day=day, version=numbers.version) for pk in kept],
+        [_row(pk, scored[pk], day=day, version=version or numbers.version) for pk in kept],
         update_conflicts=True,
         unique_fields=["account", "day"],
         update_fields=["weighted_points", "breadth", "x", "score", "active_roles", "parameters"],
