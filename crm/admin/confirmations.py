@@ -44,10 +44,10 @@ def bant_row(kind: ConfirmationKind, given: Iterable[Confirmation], at: datetime
         stale = bant.is_stale(standing.confirmed_at, at)
         mark = chip(_("too old"), "assumed", sign="!") if stale else chip(_("confirmed"), "engaged", sign="✓")
         until = standing.confirmed_at + timedelta(days=policy.BANT.stale_after_days)
-        return {"kind": kind, "mark": mark, "given": standing, "until": until}
-    was = any(row.kind == kind for row in given)
+        return {"kind": kind, "mark": mark, "given": standing, "until": until, "is_stale": stale}
+    was = next((row for row in given if row.kind == kind), None)
     mark = chip(_("withdrawn"), "lost", sign="✕") if was else chip(_("not confirmed"), "missing", sign="–")
-    return {"kind": kind, "mark": mark, "given": None, "until": None}
+    return {"kind": kind, "mark": mark, "given": None, "until": None, "is_stale": False, "was": was}
 
 
 @admin.register(Confirmation)

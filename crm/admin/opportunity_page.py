@@ -1,53 +1,30 @@
-"""The page of an opportunity: what is confirmed, what is missing, and what to do next."""
+"""The page of an opportunity: what is confirmed, what is missing, and what to do next; every deed can be done in place."""
 
-from datetime import datetime
-from functools import partial
-from itertools import pairwise
+from collections.abc import Callable
+from copy import copy
 from typing import Any
 
-from django import forms
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
-from unfold.enums import ActionVariant
 
-from crm import access, confirmations, dmu, opportunities, pilots, policy
-from crm.admin import deeds, stale
-from crm.admin.account_page import activity_rows, role_row
-from crm.admin.confirmations import Confirm, Withdraw, bant_row
-from crm.admin.lists import money, stage_chips
-from crm.admin.pilots import StartPilot
-from crm.admin.site import RememberedAdmin, doer
-from crm.errors import MISSING_SENTENCES
-from crm.models import Activity, Confirmation, ConfirmationKind, FollowUp, Opportunity, Stage, StageMove
+from crm import access, opportunities, policy
+from crm.admin import deal_deeds, deal_panels, stale
+from crm.admin.account_page import activity_rows
+from crm.admin.deal_deeds import Deed
+from crm.admin.deal_panels import Sheet, Tried
+from crm.admin.lists import money
+from crm.admin.site import RememberedAdmin, doer, page_of
+from crm.errors import CrmError
+from crm.models import Opportunity, Stage
 
-STEPS = (Stage.MQL, Stage.SQL, Stage.OPPORTUNITY, Stage.PROPOSAL, Stage.WON)
-
-
-class Won(forms.Form):
-    """Ask for the day of the signature."""
-
-    closed_on = deeds.day(_("closed on"))
-
-
-class Advance(forms.Form):
-    """Ask for a note with the step."""
-
-    reason = deeds.line(_("note"), required=False)
-
-
-class NameAccount(forms.Form):
-    """Ask whose deal it is."""
-
-    account = deeds.record(_("account"))
-
-    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        deeds.offer_accounts(self, "account", request)
+# What the page itself offers, in place; the header repeats none of it.
+IN_PLACE = {"confirm", "advance", "lose", "reopen", "start_pilot"}
 
 
 class OpportunityPage(RememberedAdmin):
@@ -56,12 +33,7 @@ class OpportunityPage(RememberedAdmin):
     deletable = True
     autocomplete_fields = ["account"]
     change_form_outer_before_template = "crm/admin/opportunity_page.html"
-    actions_detail = [
-        "confirm",
-        "advance",
-        "reopen",
-        {"title": _("More"), "icon": "more_horiz", "items": ["lose", "start_pilot", "name_account"]},
-    ]
+    actions_detail = ["name_account", "confirm", "advance", "reopen", "lose", "start_pilot"]
     add_fieldsets = [
         (
             None,
@@ -80,6 +52,10 @@ class OpportunityPage(RememberedAdmin):
         )
     ]  # fmt: skip
 
+    class Media:
+        css = {"all": ["crm/deal.css"]}
+        js = ["crm/deal.js"]
+
     def get_readonly_fields(self, request: HttpRequest, obj: Opportunity | None = None) -> list[str]:
         """The stage and what belongs to it are changed by deeds alone."""
         return ["account", "stage", "closed_on", "lost_reason", "source", "team"] if obj else []
@@ -92,6 +68,13 @@ class OpportunityPage(RememberedAdmin):
             field.required = True
         return field
 
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer as owner whom the user may hand work to, and who owns it now."""
+        if db_field.name == "owner":
+            match = request.resolver_match
+            kwargs["queryset"] = deal_deeds.owners(doer(request), match.kwargs.get("object_id") if match else None)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
         return {"owner": request.user.pk} | super().get_changeform_initial_data(request)
 
@@ -102,132 +85,128 @@ class OpportunityPage(RememberedAdmin):
     def too_late(self, record: Opportunity) -> Any:
         return _("This deal is open already.") if record.is_open else _("This deal is closed already.")
 
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
+        """Leave out of the header what the page offers in place, and everything when the user may only look."""
+        offered = [
+            deed for deed in super().get_actions_detail(request, object_id) if deed.action_name.removeprefix(self._prefix()) not in IN_PLACE
+        ]
+        deal = self.get_object(request, str(object_id)) if offered else None
+        return offered if deal and self.may(request, "change", deal) else []
+
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> Opportunity:
         return opportunities.begin(at=now(), by=doer(request), **values)
 
     def correct(self, request: HttpRequest, record: Opportunity, values: dict[str, Any]) -> Opportunity:
         return opportunities.change(record, at=now(), by=doer(request), **values)
 
+    # --- the page ----------------------------------------------------------------------------------
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        if request.method == "POST" and "deed" in request.POST:
+            return self.in_place(request, object_id)
+        return self.shown(request, object_id, form_url, extra_context)
+
+    def shown(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None, *, tried: Tried | None = None
+    ) -> Any:
+        """Show the page, with a form that was refused as it was typed."""
         deal = self.get_object(request, object_id) if request.method == "GET" else None
-        panels = self.panels(request, deal) if deal else {}
+        panels = self.panels(request, deal, tried) if deal else {}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | panels)
 
-    def panels(self, request: HttpRequest, deal: Opportunity) -> dict[str, Any]:
+    def in_place(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Do what a form on the page asks; when the rule refuses, show the page again with its sentence beside that form."""
+        name = request.POST["deed"]
+        deal = self.record(request, object_id, "change" if name in deal_deeds.OF_THE_DEAL else "view")
+        begin = (deal_deeds.OF_THE_DEAL | deal_deeds.BESIDE_THE_DEAL).get(name)
+        if begin is None:
+            raise Http404
+        deed = begin(request, stale.as_seen(request, deal), request.POST)
+        if deed.form.is_valid():
+            try:
+                deed.rule(at=now(), **deed.form.cleaned_data)
+            except CrmError as refusal:
+                return self.refused_in_place(request, object_id, deed, str(refusal))
+            messages.success(request, str(deed.done))
+            return redirect(page_of(deal))
+        return self.refused_in_place(request, object_id, deed, str(_("Fill in what is marked.")))
+
+    def refused_in_place(self, request: HttpRequest, object_id: str, deed: Deed, sentence: str) -> HttpResponse:
+        """Show the page as it is now, with what was typed."""
+        name, about = request.POST["deed"], request.POST.get("about", "")
+        again = copy(request)
+        again.method, again.POST = "GET", QueryDict()  # type: ignore[misc]
+        return self.shown(again, object_id, tried=Tried(f"{name}-{about}" if about else name, deed.form, sentence))
+
+    def panels(self, request: HttpRequest, deal: Opportunity, tried: Tried | None) -> dict[str, Any]:
         """Collect what the page shows above the form, in a fixed number of queries."""
-        at = now()
-        given = list(deal.confirmations.select_related("contact__person", "recorded_by").order_by("-confirmed_at", "-id")[:50])
-        following = opportunities.NEXT_STAGE.get(deal.stage)
-        lacking = opportunities.missing_for(deal, following, at=at) if following else []
-        of_account = self.of_account(deal, given, at) if access.sees_account_of(request.user, deal) else {}
-        return of_account | {
+        sees_account = access.sees_account_of(request.user, deal)
+        sheet = Sheet(
+            request=request,
+            deal=deal,
+            at=now(),
+            may_change=access.may(request.user, "change", deal),
+            sees_account=sees_account,
+            may_assign=bool(sees_account and deal.account_id and request.user.has_perm("crm.add_dmumembership")),
+            tried=tried,
+        )
+        moves = list(deal.moves.select_related("moved_by").order_by("moved_at", "id")[:50])
+        letters = deal_panels.bant_panel(sheet)
+        panels = {
             "deal": deal,
-            "sees_account": bool(of_account),
+            "sheet": sheet,
+            "as_seen_deal": stale.version(deal),
             "amount": money(deal),
-            "stage_chips": stage_chips(deal),
-            "may_change": access.may(request.user, "change", deal),
-            "steps": steps(deal),
-            "next_stage": Stage(following).label if following else "",
-            "lacking": [MISSING_SENTENCES[name] for name in lacking],
-            "bant": [bant_row(kind, given, at) for kind in ConfirmationKind],
-            "moves": days_per_stage(list(deal.moves.select_related("moved_by").order_by("moved_at", "id")[:50]), at),
-            "pilots": deal.pilots.all()[:5],
-            "tasks": FollowUp.objects.visible_to(request.user)
-            .open()
-            .filter(opportunity=deal)
-            .select_related("owner", "account", "contact__person", "opportunity")[:20],
+            "days_late": (policy.day_of(sheet.at) - deal.expected_close_on).days if deal.expected_close_on and deal.is_open else 0,
+            "log_activity": reverse("admin:crm_activity_add") + f"?opportunity={deal.pk}&account={deal.account_id or ''}",
+            "steps": deal_panels.stage_bar(sheet, moves),
+            "bant": letters,
+            "next": deal_panels.next_panel(sheet, letters),
+            "roles": deal_panels.dmu_panel(sheet) if sees_account and deal.account_id else [],
+            "pilots": deal_panels.pilot_panel(sheet),
+            "closing": deal_panels.close_spots(sheet),
+            "moves": deal_panels.days_per_move(moves, sheet.at),
+            "tasks": deal_panels.task_panel(sheet),
+            "activities": activity_rows(deal_panels.activities(deal)) if sees_account and deal.account_id else [],
         }
+        if tried and not sheet.is_shown:
+            messages.error(request, tried.refusal)
+        return panels
 
-    def of_account(self, deal: Opportunity, given: list[Confirmation], at: datetime) -> dict[str, Any]:
-        """Collect what lies at the account: its people, what they did and what they said."""
-        coverage = dmu.coverage_of_opportunities([deal], at=at)[deal.pk]
-        assign = reverse("admin:crm_account_assign_role", args=[deal.account_id]) if deal.account_id else ""
-        return {
-            "withdrawn": [row for row in given if row.withdrawn_at][:10],
-            "coverage": coverage,
-            "roles": [role_row(row, assign) for row in coverage.roles] if deal.account_id else [],
-            "activities": activity_rows(Activity.objects.at_account(deal.account_id)) if deal.account_id else [],
-        }
+    # --- the same deeds on pages of their own: for links from elsewhere -----------------------------
 
-    # --- deeds -------------------------------------------------------------------------------------
+    def on_a_page(self, request: HttpRequest, object_id: str, begin: Callable[..., Deed], **about: Any) -> HttpResponse:
+        deal = stale.as_seen(request, self.record(request, object_id))
+        deed = begin(request, deal, request.POST if request.method == "POST" else None, **about)
+        return self.ask(request, deal, deed.form, deed.rule, title=deed.title, done=deed.done)
 
-    @action(description=_("Confirm BANT"), url_path="confirm", icon="verified", permissions=["change"], variant=ActionVariant.PRIMARY)
+    @action(description=_("Confirm BANT"), url_path="confirm", icon="verified", permissions=["change"])
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = self.record(request, object_id)
-        if not access.sees_account_of(request.user, deal):
-            raise PermissionDenied
-        form = Confirm(deeds.filled(request), opportunity=deal, initial={"kind": request.GET.get("kind")})
-        deed = partial(confirmations.confirm, deal, by=doer(request))
-        return self.ask(request, deal, form, deed, title=_("Confirm a letter of BANT"), done=_("The confirmation is recorded."))
+        return self.on_a_page(request, object_id, deal_deeds.confirm)
 
     def withdraw(self, request: HttpRequest, object_id: str, confirmation_id: int) -> HttpResponse:
-        """Withdraw one of the deal's confirmations."""
-        deal = self.record(request, object_id)
-        given = get_object_or_404(deal.confirmations.visible_to(request.user).standing(), pk=confirmation_id)
-        deed = partial(confirmations.withdraw, given, by=doer(request))
-        form = Withdraw(deeds.filled(request))
-        title, done = _("Withdraw: %(what)s") % {"what": given}, _("The confirmation is withdrawn.")
-        return self.ask(request, deal, form, deed, title=title, done=done)
+        return self.on_a_page(request, object_id, deal_deeds.withdraw, confirmation_id=confirmation_id)
 
     @action(description=_("Next stage"), url_path="advance", icon="arrow_forward", permissions=["change"])
     def advance(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = stale.as_seen(request, self.record(request, object_id))
-        following = opportunities.NEXT_STAGE.get(deal.stage, Stage.WON)
-        form: forms.Form = Advance(deeds.filled(request))
-        if following == Stage.WON:
-            form = Won(deeds.filled(request), initial={"closed_on": policy.day_of(now())})
-        deed = partial(opportunities.advance, deal, to=following, by=doer(request))
-        title = _("Move on to: %(stage)s") % {"stage": Stage(following).label}
-        return self.ask(request, deal, form, deed, title=title, done=_("The deal moved on."))
+        return self.on_a_page(request, object_id, deal_deeds.advance)
 
     @action(description=_("Lost"), url_path="lose", icon="thumb_down", permissions=["change"])
     def lose(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = stale.as_seen(request, self.record(request, object_id))
-        deed = partial(opportunities.lose, deal, by=doer(request))
-        form = deeds.Because(deeds.filled(request))
-        return self.ask(request, deal, form, deed, title=_("The deal is lost"), done=_("The deal is recorded as lost."))
+        return self.on_a_page(request, object_id, deal_deeds.lose)
 
     @action(description=_("Reopen"), url_path="reopen", icon="replay", permissions=["change"])
     def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = stale.as_seen(request, self.record(request, object_id))
-        deed = partial(opportunities.reopen, deal, by=doer(request))
-        form = deeds.Because(deeds.filled(request))
-        return self.ask(request, deal, form, deed, title=_("Reopen the deal"), done=_("The deal is open again, as SQL."))
+        return self.on_a_page(request, object_id, deal_deeds.reopen)
 
     @action(description=_("Start a pilot"), url_path="start-pilot", icon="science", permissions=["change"])
     def start_pilot(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = self.record(request, object_id)
-        deed = partial(pilots.start, opportunity=deal, by=doer(request))
-        form = StartPilot(deeds.filled(request))
-        return self.ask(request, deal, form, deed, title=_("Start a pilot"), done=_("The pilot is started."))
+        return self.on_a_page(request, object_id, deal_deeds.start_pilot)
 
     @action(description=_("Name the account"), url_path="name-account", icon="domain_add", permissions=["change"])
     def name_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        deal = stale.as_seen(request, self.record(request, object_id))
-        form = NameAccount(deeds.filled(request), request=request)
-        deed = partial(opportunities.name_account, deal, by=doer(request))
-        return self.ask(request, deal, form, deed, title=_("Say whose deal this is"), done=_("The deal has its account."))
+        return self.on_a_page(request, object_id, deal_deeds.name_account)
 
     def get_urls(self) -> list[URLPattern]:
         withdraw = self.admin_site.admin_view(self.withdraw)
         return [path("<path:object_id>/withdraw/<int:confirmation_id>/", withdraw, name="crm_opportunity_withdraw"), *super().get_urls()]
-
-
-def steps(deal: Opportunity) -> list[dict[str, Any]]:
-    """Give the stages as steps: done, here, to come; a lost deal ends in its own step."""
-    if deal.stage == Stage.LOST:
-        return [{"label": Stage.LOST.label, "state": "lost"}]
-    here = STEPS.index(Stage(deal.stage))
-    return [
-        {"label": stage.label, "state": "done" if number < here else "here" if number == here else "later"}
-        for number, stage in enumerate(STEPS)
-    ]
-
-
-def days_per_stage(moves: list[StageMove], at: datetime) -> list[dict[str, Any]]:
-    """Give each move with the days that the deal then stayed; unknown where an import had no date."""
-    ends = [after.moved_at for _before, after in pairwise(moves)] + [None if moves and moves[-1].to_stage in ("won", "lost") else at]
-    return [
-        {"move": move, "days": (end - move.moved_at).days if move.moved_at and end else None}
-        for move, end in zip(moves, ends, strict=False)
-    ]

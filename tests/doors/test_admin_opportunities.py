@@ -147,7 +147,7 @@ def test_deal_page_names_what_the_next_stage_still_needs(rep_client: Client, dea
 
     page = rep_client.get(link(deal, "change"))
 
-    assert [str(sentence) for sentence in page.context["lacking"]] == [
+    assert [str(row["sentence"]) for row in page.context["next"]["lacking"]] == [
         "two of budget, authority and timing must be confirmed",
         "the confirmation of budget is too old",
     ]

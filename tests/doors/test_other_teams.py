@@ -25,7 +25,6 @@ def contact(foreign: Account) -> crm.Contact:
     person = make.PersonFactory(given_name="Geheim", family_name="Persoon")
     contact = make.ContactFactory(account=foreign, person=person, email="geheim@andermans.example")
     make.MembershipFactory(contact=contact, role="decider")
-    make.ActivityFactory(account=foreign, contact=contact, subject="ONDERWERP")
     return contact
 
 
@@ -34,6 +33,7 @@ def deal(foreign: Account, contact: crm.Contact, rep: User) -> crm.Opportunity:
     """The rep's own deal at the account of another team."""
     deal = make.OpportunityFactory(account=foreign, owner=rep, team=rep.team)
     make.ConfirmationFactory(opportunity=deal, contact=contact, evidence="BEWIJS", confirmed_at=now())
+    make.ActivityFactory(account=foreign, contact=contact, subject="ONDERWERP", opportunity=deal)
     return deal
 
 
