@@ -153,12 +153,28 @@ class Nightly:
     bounces_per_night: int = 500
 
 
+@dataclass(frozen=True)
+class MyDay:
+    """The start page. Source: judgement; what fits on a screen and is read in ten seconds."""
+
+    # Lines of a section, and tasks, shown at most; deals and accounts looked at for roles nobody holds.
+    lines: int = 6
+    tasks: int = 8
+    looked_at: int = 40
+    warming_from_points: float = 5.0
+    tasks_days: int = 7
+    pilots_days: int = 14
+    # A nightly run that finished longer ago than this makes the page warn.
+    night_hours: int = 26
+
+
 SCORING = Scoring()
 FIT = Fit()
 TARGETS = Targets()
 JOB_CHANGES = JobChanges()
 ALERTS = Alerts()
 NIGHTLY = Nightly()
+MY_DAY = MyDay()
 
 
 def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -259,6 +259,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "ACCOUNT": {"navigation": [{"title": lambda _request: _("My account"), "link": reverse_lazy("me")}]},
+    "DASHBOARD_CALLBACK": "abm.admin.my_day.panels",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "crm.admin.sidebar.navigation"},
 }
 

@@ -11,8 +11,6 @@ from crm.api.contract import no_such_address, without_slash
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
-    # the accounts are where a day begins
-    path("admin/", RedirectView.as_view(pattern_name="admin:crm_account_changelist")),
     path("admin/", include("crm.pages.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("abm.api.urls")),

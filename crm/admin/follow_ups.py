@@ -1,5 +1,6 @@
 """Follow-ups ('tasks' on screen): the user's own open ones first, the oldest due at the top."""
 
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -7,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.timezone import now
@@ -138,3 +139,26 @@ class FollowUpAdmin(RememberedAdmin):
         row = self.record(request, object_id)
         deed = partial(follow_ups.reopen, row)
         return self.ask(request, row, deeds.Nothing(deeds.filled(request)), deed, title=_("Reopen"), done=_("The task is open again."))
+
+    def close_at_once(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Do what 'done' in a list asks."""
+        row = self.record(request, object_id)
+        deed = partial(follow_ups.close, row, by=doer(request))
+        return self.on_post(request, row, deed, done=_("Done: %(task)s") % {"task": row}, back=self.list_address())
+
+    def put_off(self, request: HttpRequest, object_id: str, days: int) -> HttpResponse:
+        """Let a task be due so many days from today."""
+        row = self.record(request, object_id)
+
+        def deed(*, at: datetime) -> FollowUp:
+            return follow_ups.change(row, owner=row.owner, due_on=follow_ups.due_after(at, days), text=row.text)
+
+        day = date_format(follow_ups.due_after(now(), days), "SHORT_DATE_FORMAT")
+        done = _("Put off to %(day)s: %(task)s") % {"day": day, "task": row}
+        return self.on_post(request, row, deed, done=done, back=self.list_address())
+
+    def get_urls(self) -> list[URLPattern]:
+        close, put_off = self.admin_site.admin_view(self.close_at_once), self.admin_site.admin_view(self.put_off)
+        own = [path("<path:object_id>/close-at-once/", close, name="crm_followup_close_at_once")]
+        own += [path(f"<path:object_id>/put-off/{days}/", put_off, {"days": days}, name=f"crm_followup_put_off_{days}") for days in (1, 7)]
+        return [*own, *super().get_urls()]

@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.text import capfirst
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
@@ -110,7 +111,9 @@ class RecordAdmin(ModelAdmin):
         obj.__dict__.update(saved.__dict__)
 
     def response_post_save_add(self, request: HttpRequest, obj: Any) -> HttpResponse:
-        """Go back to the account on whose page this was begun."""
+        """Go back to the page on which this was begun: the one that is named, else the account's."""
+        if back := way_back(request):
+            return redirect(back)
         account = request.GET.get("account", "")
         return redirect("admin:crm_account_change", account) if account.isdecimal() else super().response_post_save_add(request, obj)
 
@@ -217,7 +220,7 @@ class RecordAdmin(ModelAdmin):
         back: str = "",
     ) -> HttpResponse:
         """Show a form; once it is filled in, call the rule with its values, and say how it went."""
-        back = back or (page_of(record) if record else self.list_address())
+        back = way_back(request) or back or (page_of(record) if record else self.list_address())
         if request.method == "GET" and isinstance(record, self.model) and self._deed(request) in self.useless(record):
             messages.error(request, str(self.too_late(record)))
             return redirect(back)
@@ -252,7 +255,7 @@ class RecordAdmin(ModelAdmin):
         """Do at once what a button in a list asks; anything but a button's POST only goes back."""
         if request.method == "POST":
             self.attempt(request, deed, done=done)
-        return redirect(back or page_of(record))
+        return redirect(way_back(request) or back or page_of(record))
 
 
 class RememberedAdmin(SimpleHistoryAdmin, RecordAdmin):
@@ -280,6 +283,12 @@ class ReadOnlyAdmin(RecordAdmin):
 def doer(request: HttpRequest) -> User:
     """Give who does it: somebody who is signed in, for the admin lets nobody else come this far."""
     return cast(User, request.user)
+
+
+def way_back(request: HttpRequest) -> str:
+    """Give the page of ours to which `next` leads back after a deed, e.g. the start page; empty when it names none."""
+    named = request.POST.get("next") or request.GET.get("next", "")
+    return named if url_has_allowed_host_and_scheme(named, allowed_hosts=None) else ""
 
 
 def in_sight(queryset: Any, request: HttpRequest) -> Any:

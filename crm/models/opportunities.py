@@ -1,5 +1,6 @@
 """Opportunities with their confirmations and stage moves; the database itself keeps the BANT gate."""
 
+from datetime import date, datetime, time, timedelta
 from itertools import combinations
 from typing import Self
 
@@ -9,6 +10,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from crm import policy
 from crm.models.accounts import Account, within_sight
 from crm.models.contacts import Contact, Departure
 from crm.models.users import Team, User, owned_within_sight
@@ -202,6 +204,11 @@ class ConfirmationQuerySet(models.QuerySet["Confirmation"]):
     def standing(self) -> Self:
         """Keep those not withdrawn."""
         return self.filter(withdrawn_at=None)
+
+    def stale_on(self, day: date) -> Self:
+        """Keep those that stand, but are too old on a local day to open a gate; crm/bant.py judges one in the same way."""
+        oldest = datetime.combine(day - timedelta(days=policy.BANT.stale_after_days), time.min, tzinfo=policy.ZONE)
+        return self.standing().filter(confirmed_at__lt=oldest)
 
 
 class Confirmation(models.Model):

@@ -150,7 +150,7 @@ def sidebar(client: Client) -> dict[str, list[str]]:
 
 def test_sidebar_of_a_rep_starts_with_the_work_and_hides_what_is_not_allowed(rep_client: Client) -> None:
     assert sidebar(rep_client) == {
-        "Selling": ["Accounts", "Contacts", "DMU roles", "Opportunities", "Tasks", "Job changes", "Target lists"],
+        "Selling": ["My day", "Accounts", "Contacts", "DMU roles", "Opportunities", "Tasks", "Job changes", "Target lists"],
         "What happened": ["Activities", "Deliveries", "Delivery reports", "Suppressions"],
         "Marketing": ["Ideal customer profile", "Score history", "Nightly runs"],
         "Settings": ["Teams", "Products"],
