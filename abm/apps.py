@@ -15,11 +15,12 @@ class AbmConfig(AppConfig):
         from django.conf import settings
         from django.core.exceptions import ImproperlyConfigured
 
-        from abm import merges, policy, privacy, receivers
+        from abm import exports, merges, policy, privacy, receivers
         from crm import access
 
         access.register("abm")
         privacy.register()
+        exports.register()
         merges.register()
         receivers.connect()
         try:

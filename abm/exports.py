@@ -1,0 +1,76 @@
+"""What abm adds to the lists that can be taken out: where each account stands, and the slots of target lists."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from abm.models import AccountStanding, TargetAccount, TargetList
+from abm.ranking import in_words
+from crm import exports
+from crm.exports import Column
+from crm.models import Account, DmuRole, User
+
+
+def register() -> None:
+    """Tell crm.exports; called once at start."""
+    exports.add_columns("crm.account", _of_standings(), after="owner")
+    exports.register(exports.Listing(TargetAccount, {column.name: column for column in _of_slots()}, sight=_slots_seen_by))
+
+
+def _slots_seen_by(rows: QuerySet[TargetAccount], user: User) -> QuerySet[TargetAccount]:
+    """Keep the slots of lists that the user sees, with accounts that the user sees."""
+    return rows.filter(target_list__in=TargetList.objects.visible_to(user), account__in=Account.objects.visible_to(user))
+
+
+def _of_standings(to_account: str = "") -> list[Column]:
+    """Make the columns of where an account stands; `to_account` leads from the record to it."""
+    figures = [
+        ("score", _("score"), lambda standing: standing.score),
+        ("momentum", _("change in 7 days"), lambda standing: standing.momentum),
+        ("fit", _("fit"), lambda standing: standing.fit),
+        ("coverage", _("DMU reached, %"), lambda standing: standing.coverage_percent),
+        ("dmu", _("DMU"), _dmu),
+        ("single_threaded", _("single-threaded"), lambda standing: standing.is_single_threaded),
+    ]
+    join = f"{to_account}__standing" if to_account else "standing"
+    return [
+        Column(name, label, _of_standing(figure, to_account), joins=(join,), is_usual=name != "single_threaded")
+        for name, label, figure in figures
+    ]
+
+
+def _of_standing(figure: Callable[[AccountStanding], object], to_account: str) -> Callable[[Any], object]:
+    def value(record: Any) -> object:
+        standing = getattr(getattr(record, to_account) if to_account else record, "standing", None)
+        return figure(standing) if standing else None
+
+    return value
+
+
+def _dmu(standing: AccountStanding) -> str:
+    """Say which role is in which state, e.g. 'decider: engaged, buyer: missing'."""
+    states = standing.coverage_states
+    return ", ".join(f"{DmuRole(role).label}: {_STATES.get(states[role], states[role])}" for role in DmuRole.values if role in states)
+
+
+_STATES = {
+    "engaged": _("engaged"),
+    "reachable": _("reachable"),
+    "known": _("known"),
+    "assumed": _("assumed"),
+    "missing": _("missing"),
+    "lost": _("lost"),
+}
+
+
+def _of_slots() -> list[Column]:
+    return [
+        *exports.plain(TargetAccount, "target_list slot account"),
+        Column("owner", _("owner"), lambda slot: slot.account.owner, joins=("account__owner",)),
+        *_of_standings("account"),
+        Column("why", _("why"), lambda slot: "; ".join(in_words(reason) for reason in slot.reasons)),
+        *exports.plain(TargetAccount, "is_pinned added_at"),
+        Column("domain", _("web domain"), lambda slot: slot.account.domain, joins=("account",), is_usual=False),
+    ]
