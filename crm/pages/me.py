@@ -1,6 +1,6 @@
 """My account: name, language, keyboard, the way in, and the browsers that are signed in."""
 
-from typing import cast
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -34,6 +34,12 @@ class ProfileForm(forms.ModelForm):
             "language": UnfoldAdminSelectWidget(),
             "shortcuts": UnfoldBooleanSwitchWidget(),
         }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        language = cast(forms.TypedChoiceField, self.fields["language"])
+        language.choices = [("", _("As the browser asks")), *settings.LANGUAGES]
+        language.help_text = ""
 
 
 @for_staff
