@@ -151,16 +151,21 @@ def _read(model: type[models.Model], name: str, value: object) -> Any:
 def _restorable(model: type[models.Model], rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Give rows that can stand again: a colleague or team that is gone since is left empty, a row without its record is left out."""
     kept = [dict(row) for row in rows]
+    own = {row[model._meta.pk.attname] for row in kept}
     for column, field in _columns(model).items():
-        target = field.remote_field.model if isinstance(field, models.ForeignKey) else None
-        named = {row.get(column) for row in kept} - {None} if target and target is not model else set()
-        gone = named - set(target._base_manager.filter(pk__in=named).values_list("pk", flat=True)) if target and named else set()
+        gone = _gone(field, {row.get(column) for row in kept} - {None}, own=own) if isinstance(field, models.ForeignKey) else set()
         if gone and not field.null:
             kept = [row for row in kept if row.get(column) not in gone]
-        for row in kept:
-            if row.get(column) in gone:
-                row[column] = None
+        elif gone:
+            kept = [row | ({column: None} if row.get(column) in gone else {}) for row in kept]
     yield from kept
+
+
+def _gone(field: "models.ForeignKey[Any, Any]", named: set[Any], *, own: set[Any]) -> set[Any]:
+    """Give the ids among these that a column can no longer name; rows of one table come back together."""
+    target = field.remote_field.model
+    still = set(target._base_manager.filter(pk__in=named).values_list("pk", flat=True)) if named else set()
+    return named - still - (own if target is field.model else set())
 
 
 def insert(model: type[models.Model], rows: Iterable[dict[str, Any]]) -> None:
