@@ -7,9 +7,8 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import exports
-from crm import sessions
-from crm.models import Heartbeat
+from crm import exports, sessions, uploads
+from crm.models import Heartbeat, Upload
 
 logger = logging.getLogger(__name__)
 # A broker that is down; for the filesystem broker a disk that is full or not ours.
@@ -37,10 +36,27 @@ def make_export(export_id: int) -> bool:
 
 
 @shared_task
+def try_upload(upload_id: int) -> None:
+    """Try the rows of an import, unless somebody did so meanwhile or threw it away."""
+    for upload in Upload.objects.filter(pk=upload_id, state=Upload.State.RECEIVED):
+        uploads.check(upload, at=timezone.now())
+
+
+@shared_task
+def work_upload(upload_id: int) -> None:
+    """Go on with an import, or with its undoing, for a while; the rest is another task's, so that others get their turn."""
+    if uploads.work(upload_id, clock=timezone.now):
+        enqueue(work_upload, upload_id)
+
+
+@shared_task
 def go_on() -> None:
     """Hand over again what waits or stands still: its message may be lost, or its worker dead."""
-    for export_id in exports.stalled(at=timezone.now()):
+    at = timezone.now()
+    for export_id in exports.stalled(at=at):
         enqueue(make_export, export_id)
+    for upload_id in uploads.stalled(at=at):
+        enqueue(work_upload, upload_id)
 
 
 @shared_task

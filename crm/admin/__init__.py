@@ -12,6 +12,7 @@ from crm.admin import (
     opportunities,
     pilots,
     schedule,
+    uploads,
     users,
     way_in,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "opportunities",
     "pilots",
     "schedule",
+    "uploads",
     "users",
     "way_in",
 ]

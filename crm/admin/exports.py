@@ -1,7 +1,7 @@
 """Exports: choose columns and format, get the file at once or watch it being written, and see who took what."""
 
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import Any, BinaryIO, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -42,9 +42,10 @@ def as_listed(user: User, model: type[Model], query: str) -> QuerySet[Any]:
     request = HttpRequest()
     request.method, request.GET, request.user = "GET", QueryDict(query), user
     try:
-        return admin.site.get_model_admin(model).get_changelist_instance(request).queryset
+        listed: QuerySet[Any] = admin.site.get_model_admin(model).get_changelist_instance(request).queryset
     except (IncorrectLookupParameters, SuspiciousOperation) as error:
         raise Invalid(_("These filters cannot be read. Open the list again and export from there.")) from error
+    return listed
 
 
 exports.narrow_with(as_listed)
@@ -60,7 +61,8 @@ class Choose(forms.Form):
 
     def __init__(self, *args: Any, listing: exports.Listing, last: Export | None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["columns"].choices = [(column.name, capfirst(str(column.label))) for column in listing.columns.values()]
+        offered = cast(forms.MultipleChoiceField, self.fields["columns"])
+        offered.choices = [(column.name, capfirst(str(column.label))) for column in listing.columns.values()]
         usual = [column.name for column in listing.columns.values() if column.is_usual]
         self.initial = {"columns": last.columns if last else usual, "file_format": last.format if last else Export.Format.XLSX}
         for column, widget in zip(listing.columns.values(), self["columns"], strict=True):
@@ -124,7 +126,7 @@ class ExportAdmin(ReadOnlyAdmin):
         """Give what every page of the admin needs around its own."""
         return self.admin_site.each_context(request) | {"title": title, "opts": self.opts, "media": self.media}
 
-    def progress(self, export: Export) -> dict[str, Any]:
+    def progress(self, export: Export) -> Any:
         """Give how far it is; there is nothing to watch when no worker is meant to be at it."""
         is_live = export.state in (Export.State.QUEUED, Export.State.RUNNING)
         return progress_of(export, is_live=is_live, poll=reverse("admin:crm_export_progress", args=[export.pk]), at=now())
@@ -177,9 +179,9 @@ class ExportAdmin(ReadOnlyAdmin):
 
     def begin_export(self, request: HttpRequest, listing: exports.Listing, form: Choose) -> HttpResponse | FileResponse | None:
         """Begin what the form asks; None, with a message, when the rule refuses."""
-        asked = {"what": listing.what, "query": filters_of(request), "picked": picked(request), "language": get_language() or "en"}
+        asked: dict[str, Any] = {"query": filters_of(request), "picked": picked(request), "language": get_language() or "en"}
         try:
-            export = exports.begin(**asked, **form.cleaned_data, by=doer(request), at=now())
+            export = exports.begin(what=listing.what, **asked, **form.cleaned_data, by=doer(request), at=now())
         except CrmError as refusal:
             messages.error(request, str(refusal))
             return None
@@ -262,7 +264,7 @@ def picked(request: HttpRequest) -> list[int]:
 
 def handed_over(export: Export) -> FileResponse:
     """Write a small export into a file that only this answer knows."""
-    stream: IO[bytes] = TemporaryFile()  # noqa: SIM115  the answer closes it
+    stream = cast(BinaryIO, TemporaryFile())  # noqa: SIM115  the answer closes it
     exports.hand_over(export, stream=stream)
     stream.seek(0)
     return as_file(stream, export)

@@ -110,7 +110,23 @@ OF_EVERYBODY: dict[type[Model], Maker] = {
         name=one_more("taak"), task="x", interval=IntervalSchedule.objects.create(every=next(NUMBER), period="days")
     ),
 }
-MAKERS = OF_AN_ACCOUNT | OF_EVERYBODY
+# What only its owner sees, whoever leads the team.
+OF_ITS_OWNER: dict[type[Model], Maker] = {
+    crm.Export: lambda account: crm.Export.objects.create(
+        owner=account.owner, what="crm.account", columns=["name"], format="csv", language="en", created_at=AT
+    ),
+    crm.Upload: lambda account: crm.Upload.objects.create(
+        owner=account.owner,
+        team=account.team,
+        what="contacts",
+        file_name="mensen.csv",
+        size=10,
+        encoding="UTF-8",
+        source="import",
+        created_at=AT,
+    ),
+}
+MAKERS = OF_AN_ACCOUNT | OF_EVERYBODY | OF_ITS_OWNER
 
 
 def link(record: Model | type[Model], page: str, *more: object) -> str:
