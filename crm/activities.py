@@ -100,7 +100,7 @@ def _chunks(rows: Iterable[tuple[int, NewActivity]]) -> Iterator[list[tuple[int,
 
 def _record_chunk(rows: list[tuple[int, NewActivity]], *, source: str, at: datetime, by: User | None) -> Iterator[Recorded]:
     """Check, insert and queue one chunk in a fixed number of statements."""
-    wrong = {index: found for (index, _row), found in zip(rows, _wrong([row for _index, row in rows], at), strict=True) if found}
+    wrong = {index: found for (index, _row), found in zip(rows, judge_many([row for _index, row in rows], at=at), strict=True) if found}
     yield from (Recorded(index, None, created=False, error=error, field=field) for index, (field, error) in wrong.items())
     # The same external id twice in one call is one activity: the first row makes it.
     maker: dict[str, int] = {}
@@ -151,7 +151,7 @@ def _activity(row: NewActivity, *, source: str, at: datetime, by: User | None) -
     )
 
 
-def _wrong(rows: Sequence[NewActivity], at: datetime) -> list[Wrong | None]:
+def judge_many(rows: Sequence[NewActivity], *, at: datetime) -> list[Wrong | None]:
     """Say for each row which field cannot be right and why, or nothing; three look-ups, however many rows."""
     accounts = set(Account.objects.filter(pk__in={row.account_id for row in rows}).values_list("pk", flat=True))
     named = Contact.objects.filter(pk__in={row.contact_id for row in rows if row.contact_id})
@@ -235,7 +235,7 @@ def correct(activity: Activity, *, at: datetime, by: User | None = None, **chang
     if not changes.keys() & {"contact", "subject"}:
         # Whom it is of was judged when it was recorded, and may be erased by now.
         new = replace(new, contact_id=None)
-    if found := _wrong([new], at)[0]:
+    if found := judge_many([new], at=at)[0]:
         field, error = found
         raise Invalid(error, detail={field: error})
     after.recorded_by = by or after.recorded_by
@@ -278,3 +278,13 @@ def delete(activity: Activity, *, at: datetime, by: User | None = None) -> None:
     row.delete()
     _queue([(row, -1)])
     _tell({row.account_id})
+
+
+@transaction.atomic
+def delete_many(activity_ids: Sequence[int]) -> int:
+    """Delete activities that never happened, as `delete` does; what is gone already is passed over. Give their number."""
+    rows = list(Activity.objects.select_for_update(of=("self",)).filter(pk__in=activity_ids).order_by("pk"))
+    Activity.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    _queue((row, -1) for row in rows)
+    _tell({row.account_id for row in rows})
+    return len(rows)

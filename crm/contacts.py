@@ -5,18 +5,20 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TypeVar
 
-from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
-from crm import errors, events, opportunities, policy
+from crm import bulk, errors, events, opportunities, policy
 from crm.models import Account, Contact, Departure, DmuMembership, Person, User
 from crm.models.dmu import DmuMembershipQuerySet
 
 NAMES = ("given_name", "family_name", "language")
 DETAILS = ("email", "phone", "job_title", "function", "legal_basis", "source")
+NO_NAME = _("Give a name.")
+ADDRESS_TAKEN = _("Another contact of this account has this address.")
+ID_TAKEN = _("There is a contact with this id of this source already.")
 
 
 @transaction.atomic
@@ -34,6 +36,8 @@ def add(
     legal_basis: str = Contact.LegalBasis.UNKNOWN,
     source: str = "",
     external_id: str = "",
+    language: str = "",
+    opted_out: bool = False,
     by: User | None = None,
 ) -> Contact:
     """Add somebody who works at an account: a new person by name, or the known one who is given.
@@ -42,6 +46,8 @@ def add(
     person that is taken; Conflict if somebody else adds the same at this moment, and for a person who was erased.
     """
     human = _not_erased(Person.objects.all(), person) if person else Person(given_name=given_name.strip(), family_name=family_name.strip())
+    if person is None:
+        human.language, human.opted_out_at = language or human.language, at if opted_out else None
     details = {"email": email.strip(), "phone": phone.strip(), "job_title": job_title.strip(), "function": function}
     new = Contact(account=account, person=human, legal_basis=legal_basis, source=source, external_id=external_id, **details)
     _refuse(_wrong_person(human) | _wrong(new, *DETAILS, "external_id") | _taken(new))
@@ -106,16 +112,12 @@ def _refuse(wrong: dict[str, object]) -> None:
 
 def _wrong(record: Contact | Person, *names: str) -> dict[str, object]:
     """Map each of these fields that cannot be right to the reason."""
-    try:
-        record.clean_fields(exclude=[field.name for field in record._meta.fields if field.name not in names])
-    except ValidationError as error:
-        return {name: " ".join(reasons) for name, reasons in error.message_dict.items()}
-    return {}
+    return bulk.wrong_values(type(record), {name: getattr(record, name) for name in names})
 
 
 def _wrong_person(person: Person) -> dict[str, object]:
     if not person.given_name and not person.family_name:
-        return {"family_name": _("Give a name.")}
+        return {"family_name": NO_NAME}
     return _wrong(person, *NAMES)
 
 
@@ -124,9 +126,9 @@ def _taken(contact: Contact) -> dict[str, object]:
     others, wrong = Contact.objects.exclude(pk=contact.pk), dict[str, object]()
     here = others.filter(account=contact.account_id)
     if contact.email and here.filter(email__iexact=contact.email).exists():
-        wrong["email"] = _("Another contact of this account has this address.")
+        wrong["email"] = ADDRESS_TAKEN
     if contact.external_id and others.filter(source=contact.source, external_id=contact.external_id).exists():
-        wrong["external_id"] = _("There is a contact with this id of this source already.")
+        wrong["external_id"] = ID_TAKEN
     if contact.left_on is None and contact.person_id and here.active().filter(person=contact.person_id).exists():
         wrong["person"] = _("This person works at the account already.")
     return wrong

@@ -24,6 +24,7 @@ __all__ = [
     "holders",
     "holds",
     "set_stance",
+    "wrong_role",
 ]
 
 
@@ -59,17 +60,23 @@ def assign(
 
 
 def _check(contact: Contact, role: str, stance: str, opportunity: Opportunity | None) -> None:
+    wrong = wrong_role(role, stance, is_active=Contact.objects.active().filter(pk=contact.pk).exists())
+    if opportunity is not None and opportunity.account_id != contact.account_id:
+        wrong["opportunity"] = _("The opportunity is another account's.")
+    if wrong:
+        raise errors.Invalid(_("This role cannot be given."), detail=wrong)
+
+
+def wrong_role(role: str, stance: str, *, is_active: bool) -> dict[str, object]:
+    """Say, by field, why this role cannot be given to somebody who works at the account or has left."""
     wrong: dict[str, object] = {}
     if role not in DmuRole.values:
         wrong["role"] = _("No such role.")
     if stance not in Stance.values:
         wrong["stance"] = _("No such stance.")
-    if not Contact.objects.active().filter(pk=contact.pk).exists():
+    if not is_active:
         wrong["contact"] = _("Somebody who has left holds no role.")
-    if opportunity is not None and opportunity.account_id != contact.account_id:
-        wrong["opportunity"] = _("The opportunity is another account's.")
-    if wrong:
-        raise errors.Invalid(_("This role cannot be given."), detail=wrong)
+    return wrong
 
 
 def confirm(membership: DmuMembership, *, by: User | None, at: datetime) -> DmuMembership:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from django.contrib.auth.models import Group
-from django.db import connection
 from django.db.models import Model
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
 
-from crm import access, policy
+from crm import access, bulk, policy
 from crm.imports import FileReport
 from crm.models import Account, Opportunity, Product, Stage, StageMove, Team, User
 from crm.sales_history.sheets import CLOSED, AccountFacts, AgentFacts, DealFacts, ProductFacts, Sheets
@@ -49,7 +48,7 @@ def write_deals(deals: Sequence[DealFacts], *, known: Known, report: FileReport,
     Opportunity.objects.bulk_create(fresh)
     facts = {deal.external_id: deal for deal in deals}
     StageMove.objects.bulk_create(move for row in fresh for move in _moves(row, facts[row.external_id]))
-    _begin_history(fresh, at=at)
+    bulk.begin_history(Opportunity, [row.pk for row in fresh], at=at, reason=CHANGE_REASON)
 
 
 def _is_new(there: Model | None, values: Mapping[str, object], report: FileReport) -> bool:
@@ -130,7 +129,7 @@ def _write_accounts(found: Sheets, sellers: Mapping[str, User], *, at: datetime)
     for row in fresh:
         row.parent_id = parents[row.external_id]
     Account.objects.bulk_update([row for row in fresh if row.parent_id], ["parent"])
-    _begin_history(fresh, at=at)
+    bulk.begin_history(Account, [row.pk for row in fresh], at=at, reason=CHANGE_REASON)
     for facts in found.accounts:
         _is_new(there.get(facts.name), _values_of_account(facts) | {"parent_id": parents[facts.name]}, found.of_accounts)
     return known
@@ -194,23 +193,6 @@ def _moves(row: Opportunity, deal: DealFacts) -> Iterator[StageMove]:
     yield StageMove(opportunity=row, from_stage="", to_stage=first, moved_at=_midnight(deal.engaged_on), is_imported=True)
     if deal.stage in CLOSED:
         yield StageMove(opportunity=row, from_stage=first, to_stage=deal.stage, moved_at=_midnight(deal.closed_on), is_imported=True)
-
-
-def _begin_history(rows: Sequence[Account] | Sequence[Opportunity], *, at: datetime) -> None:
-    """Write the first line of each row's history in one statement; a third of the time that building them as objects takes."""
-    if not rows:
-        return
-    history = rows[0].history.model
-    quoted, table = connection.ops.quote_name, rows[0]._meta.db_table
-    columns = ", ".join(quoted(field.column) for field in history.tracked_fields)
-    places = ", ".join(["%s"] * len(rows))
-    # Only names from our own models are put into the text; every value is a parameter.
-    statement = (
-        f"INSERT INTO {quoted(history._meta.db_table)} ({columns}, history_date, history_type, history_change_reason) "  # noqa: S608
-        f"SELECT {columns}, %s, '+', %s FROM {quoted(table)} WHERE id IN ({places}) ORDER BY id"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [connection.ops.adapt_datetimefield_value(at), CHANGE_REASON, *(row.pk for row in rows)])
 
 
 def _midnight(day: date | None) -> datetime | None:

@@ -146,7 +146,11 @@ def check(upload: Upload, *, at: datetime) -> Upload:
 def start(upload: Upload, *, by: User, at: datetime) -> Upload:
     """Let a worker begin with an import that was tried; raise Invalid for contacts without a legal basis, Conflict if it has begun."""
     _refuse_unallowed(by, upload.what)
-    if upload.what == Upload.What.CONTACTS and upload.legal_basis == Contact.LegalBasis.UNKNOWN and "legal_basis" not in upload.mapping.values():
+    if (
+        upload.what == Upload.What.CONTACTS
+        and upload.legal_basis == Contact.LegalBasis.UNKNOWN
+        and "legal_basis" not in upload.mapping.values()
+    ):
         raise Invalid(_("Say on which legal basis these people may be kept."), detail={"legal_basis": _("This may not be empty.")})
     return _move(upload, (State.CHECKED,), state=State.RUNNING, started_at=at, heartbeat_at=at)
 

@@ -77,6 +77,7 @@ def _split(line: str, delimiter: str) -> list[str]:
 
 def _delimiter(lines: list[str]) -> str:
     """Give the delimiter that splits the first lines into most values, where most of them have the same number."""
+
     def evenness(delimiter: str) -> tuple[int, int]:
         widths = [len(_split(line, delimiter)) for line in lines if line.strip()]
         most = max(widths, default=1)

@@ -16,7 +16,15 @@ from crm.imports import ImportRefused
 
 _ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 # What else is given the name of a table: by its first bytes.
-_FOREIGN = {b"%PDF": "PDF", b"\x1f\x8b": "gzip", b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"7z\xbc\xaf": "7z", b"Rar!": "RAR", b"{\\rtf": "RTF"}
+_FOREIGN = {
+    b"%PDF": "PDF",
+    b"\x1f\x8b": "gzip",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "RAR",
+    b"{\\rtf": "RTF",
+}
 _PARTS = 2_000
 # Texts are kept in one part, which is read into memory whole.
 _TEXTS, _TEXTS_MEGABYTES = "xl/sharedStrings.xml", 60

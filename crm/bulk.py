@@ -1,0 +1,88 @@
+"""Rows by the thousand: judged by their fields alone, written with COPY on PostgreSQL and one prepared INSERT on SQLite, with the first line of their history."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Model
+from django.utils import translation
+
+Reasons = dict[str, object]
+
+
+def wrong_values(model: type[Model], values: Mapping[str, Any]) -> Reasons:
+    """Map each of these fields that cannot be right to the reason; what `clean_fields` says, without a record."""
+    return {name: reason for name, value in values.items() if (reason := cleaned(model, name, value, translation.get_language())[1])}
+
+
+@lru_cache(maxsize=60_000)
+def cleaned(model: type[Model], name: str, value: Any, _language: str | None = None) -> tuple[Any, str]:
+    """Give a value as its column takes it, and why it cannot be right; the last answers are kept, for values repeat themselves."""
+    field: Any = model._meta.get_field(name)
+    if field.blank and value in field.empty_values:
+        return field.get_prep_value(value), ""
+    try:
+        return field.get_prep_value(field.clean(value, None)), ""
+    except ValidationError as error:
+        return None, " ".join(error.messages)
+
+
+def next_ids(model: type[Model], count: int) -> list[int]:
+    """Reserve ids for new rows; on SQLite the write lock that the transaction holds keeps others from them."""
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count])
+            return [number for (number,) in cursor.fetchall()]
+        cursor.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = %s", [table])
+        last = cursor.fetchone()[0] or 0
+        return list(range(last + 1, last + count + 1))
+
+
+def insert(model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]], *, at: datetime, **same: Any) -> None:
+    """Insert rows whose values are as their columns take them; `same` holds for all of them, other fields take their default."""
+    if not rows:
+        return
+    fields = {field.name: field for field in model._meta.concrete_fields}
+    others = {name: same.get(name, _default(field, at)) for name, field in fields.items() if name not in names}
+    constants = tuple(fields[name].get_db_prep_save(value, connection) for name, value in others.items() if name != "id")
+    columns = [fields[name].column for name in (*names, *(name for name in others if name != "id"))]
+    _write(model._meta.db_table, columns, rows, constants)
+
+
+def _default(field: Any, at: datetime) -> Any:
+    return at if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False) else field.get_default()
+
+
+def _write(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], constants: tuple[Any, ...]) -> None:
+    quoted = connection.ops.quote_name
+    names = ", ".join(map(quoted, columns))
+    # Only names from our own models are put into the text; every value travels apart.
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            with cursor.copy(f"COPY {quoted(table)} ({names}) FROM STDIN") as copy:
+                for row in rows:
+                    copy.write_row((*row, *constants))
+        else:
+            places = ", ".join(["%s"] * len(columns))
+            cursor.executemany(f"INSERT INTO {quoted(table)} ({names}) VALUES ({places})", [(*row, *constants) for row in rows])  # noqa: S608
+
+
+def begin_history(model: Any, ids: Sequence[int], *, at: datetime, reason: str | None = None, by_id: int | None = None) -> None:
+    """Write the first line of each row's history in one statement; a third of the time that building them as objects takes."""
+    if not ids:
+        return
+    history = model.history.model
+    quoted = connection.ops.quote_name
+    columns = ", ".join(quoted(field.column) for field in history.tracked_fields)
+    places = "= ANY(%s)" if connection.vendor == "postgresql" else f"IN ({', '.join(['%s'] * len(ids))})"
+    statement = (
+        f"INSERT INTO {quoted(history._meta.db_table)} ({columns}, history_date, history_type, history_change_reason, history_user_id) "  # noqa: S608
+        f"SELECT {columns}, %s, '+', %s, %s FROM {quoted(model._meta.db_table)} WHERE id {places} ORDER BY id"
+    )
+    chosen = [list(ids)] if connection.vendor == "postgresql" else ids
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [connection.ops.adapt_datetimefield_value(at), reason, by_id, *chosen])

@@ -1,0 +1,157 @@
+"""Contacts by the thousand: what `contacts.add` and `dmu.assign` do for one, in a fixed number of statements."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Lower
+from django.utils import translation
+
+from crm import bulk, contacts, dmu, events, policy
+from crm.models import Contact, DmuMembership, Person, Stance, User
+
+_PERSON = ("given_name", "family_name", "language")
+_JOB = ("email", "phone", "job_title", "function", "legal_basis", "source", "external_id")
+_DEFAULT_LANGUAGE = Person._meta.get_field("language").get_default()
+
+
+@dataclass(frozen=True, slots=True)
+class NewContact:
+    """One row: a new person, who works at an account."""
+
+    account_id: int
+    given_name: str = ""
+    family_name: str = ""
+    email: str = ""
+    phone: str = ""
+    job_title: str = ""
+    function: str = ""
+    language: str = ""
+    legal_basis: str = Contact.LegalBasis.UNKNOWN
+    source: str = ""
+    external_id: str = ""
+    opted_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewRole:
+    """One row: a role that a contact holds for the account as a whole."""
+
+    contact_id: int
+    account_id: int
+    role: str
+    stance: str = Stance.NEUTRAL
+    is_assumed: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of one row: the record, or why there is none, by field."""
+
+    record_id: int | None
+    wrong: Mapping[str, object] = field(default_factory=dict)
+
+
+Judged = tuple[tuple[Any, ...], tuple[Any, ...], bulk.Reasons]
+
+
+@transaction.atomic
+def add_many(rows: Sequence[NewContact], *, at: datetime, by: User | None = None, reason: str | None = None) -> list[Made]:
+    """Add people as `contacts.add` does; what it would refuse costs its own row alone.
+
+    Written in the order of accounts and addresses, so that two calls at once wait for each other instead of locking
+    each other out; IntegrityError when somebody else added one of them meanwhile.
+    """
+    judged = _judge(rows)
+    fresh = [index for index, (_person, _job, wrong) in enumerate(judged) if not wrong]
+    fresh.sort(key=lambda index: (rows[index].account_id, rows[index].email.lower(), index))
+    person_ids, contact_ids = bulk.next_ids(Person, len(fresh)), bulk.next_ids(Contact, len(fresh))
+    by_id = by.pk if by else None
+    persons = [(pk, *judged[index][0], at if rows[index].opted_out else None) for pk, index in zip(person_ids, fresh, strict=True)]
+    jobs = [
+        (pk, person, rows[index].account_id, *judged[index][1]) for pk, person, index in zip(contact_ids, person_ids, fresh, strict=True)
+    ]
+    bulk.insert(Person, ("id", *_PERSON, "opted_out_at"), persons, at=at)
+    bulk.insert(Contact, ("id", "person", "account", *_JOB), jobs, at=at)
+    bulk.begin_history(Person, person_ids, at=at, reason=reason, by_id=by_id)
+    bulk.begin_history(Contact, contact_ids, at=at, reason=reason, by_id=by_id)
+    made = dict(zip(fresh, contact_ids, strict=True))
+    return [Made(made.get(index), wrong) for index, (_person, _job, wrong) in enumerate(judged)]
+
+
+def judge_many(rows: Sequence[NewContact]) -> list[bulk.Reasons]:
+    """Say for each row what `contacts.add` would refuse, by field; of two that exclude each other the first is right."""
+    return [wrong for _person, _job, wrong in _judge(rows)]
+
+
+def _judge(rows: Sequence[NewContact]) -> list[Judged]:
+    language = translation.get_language()
+    judged = [_values(row, language) for row in rows]
+    addresses, ids = _taken(rows)
+    for row, (_person, _job, wrong) in zip(rows, judged, strict=True):
+        address, source_id = (row.account_id, row.email.strip().lower()), (row.source, row.external_id)
+        if address[1] and address in addresses:
+            wrong["email"] = contacts.ADDRESS_TAKEN
+        if row.external_id and source_id in ids:
+            wrong["external_id"] = contacts.ID_TAKEN
+        if not wrong:
+            addresses.add(address)
+            ids.add(source_id)
+    return judged
+
+
+def _values(row: NewContact, language: str | None) -> Judged:
+    """Give the values as the columns of person and contact take them, and what cannot be right."""
+    wrong: bulk.Reasons = {}
+
+    def taken_by(model: type[Person | Contact], names: Iterable[str]) -> tuple[Any, ...]:
+        values = []
+        for name in names:
+            said = getattr(row, name).strip() or (_DEFAULT_LANGUAGE if name == "language" else "")
+            value, reason = bulk.cleaned(model, name, said, language)
+            values.append(value)
+            if reason:
+                wrong[name] = reason
+        return tuple(values)
+
+    person = taken_by(Person, _PERSON)
+    if not person[0] and not person[1] and not wrong:
+        wrong["family_name"] = contacts.NO_NAME
+    return person, taken_by(Contact, _JOB), wrong
+
+
+def _taken(rows: Sequence[NewContact]) -> tuple[set[tuple[int, str]], set[tuple[str, str]]]:
+    """Give what contacts have already: addresses at these accounts, and ids at these sources."""
+    emails = {row.email.strip().lower() for row in rows if row.email}
+    ids = {row.external_id for row in rows if row.external_id}
+    there = Contact.objects.annotate(address=Lower("email")).filter(address__in=emails, account__in={row.account_id for row in rows})
+    known = Contact.objects.filter(external_id__in=ids, source__in={row.source for row in rows})
+    return set(there.values_list("account_id", "address").order_by()), set(known.values_list("source", "external_id").order_by())
+
+
+@transaction.atomic
+def assign_many(rows: Sequence[NewRole], *, at: datetime, by: User | None = None, reason: str | None = None) -> list[Made]:
+    """Give roles as `dmu.assign` does. A role that is held already goes through it, and is not among those made."""
+    people = Contact.objects.filter(pk__in={row.contact_id for row in rows})
+    active = {contact.pk: contact for contact in people.claimed().active().order_by("pk")}
+    current = DmuMembership.objects.current().standing().filter(contact__in=active)
+    held = set(current.values_list("contact_id", "role").order_by())
+    by_id, today, written, made = by.pk if by else None, policy.day_of(at), list[tuple[object, ...]](), list[Made]()
+    ids = iter(bulk.next_ids(DmuMembership, len(rows)))
+    for row in rows:
+        wrong = dmu.wrong_role(row.role, row.stance, is_active=row.contact_id in active)
+        if wrong or (row.contact_id, row.role) in held:
+            made.append(Made(None, wrong))
+            if not wrong:
+                dmu.assign(contact=active[row.contact_id], role=row.role, stance=row.stance, is_assumed=row.is_assumed, at=at, by=by)
+            continue
+        held.add((row.contact_id, row.role))
+        made.append(Made(next(ids)))
+        written.append((made[-1].record_id, row.contact_id, row.account_id, row.role, row.stance, row.is_assumed))
+    bulk.insert(DmuMembership, ("id", "contact", "account", "role", "stance", "is_assumed"), written, at=at, said_by=by_id, since=today)
+    bulk.begin_history(DmuMembership, [one.record_id for one in made if one.record_id], at=at, reason=reason, by_id=by_id)
+    if accounts := sorted({contact.account_id for contact in active.values()}):
+        events.tell(events.dmu_changed, account_ids=accounts)
+    return made
