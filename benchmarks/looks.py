@@ -109,7 +109,7 @@ def chosen(context: BrowserContext, only: str) -> Iterator[tuple[str, str]]:
 def inspect(context: BrowserContext, wanted: argparse.Namespace, name: str, path: str, manner: str) -> int:
     """Open one page twice, the second time with what the browser kept, and print what it cost."""
     page = context.new_page()
-    first = traffic(page, path)
+    first = traffic(page, path, is_fresh=True)
     barriers = Axe().run(page, options=RULES).response["violations"]
     too_wide = page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
     if wanted.to:
@@ -130,8 +130,8 @@ def complaint(barrier: dict) -> str:
     return f"\n    {barrier['id']} x {len(barrier['nodes'])}: {barrier['help']}\n        {barrier['nodes'][0]['html'][:160]}"
 
 
-def traffic(page: Page, path: str) -> dict:
-    """Load a page and count what came over the wire."""
+def traffic(page: Page, path: str, *, is_fresh: bool = False) -> dict:
+    """Load a page and count what came over the wire; a fresh browser has kept nothing."""
     sent: list[int] = []
     hosts: set[str] = set()
 
@@ -141,6 +141,8 @@ def traffic(page: Page, path: str) -> dict:
 
     session = page.context.new_cdp_session(page)
     session.send("Network.enable")
+    if is_fresh:
+        session.send("Network.clearBrowserCache")
     received: list[float] = []
     session.on("Network.loadingFinished", lambda event: received.append(event["encodedDataLength"]))
     page.on("response", count)
