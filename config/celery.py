@@ -27,6 +27,8 @@ app.conf.beat_schedule = {
     "nightly catch-up": {"task": "abm.tasks.nightly_catch_up", "schedule": 300.0},
     # every minute: exports and imports whose message was lost, or whose worker died
     "go on with files": {"task": "crm.tasks.go_on", "schedule": 60.0},
+    # 03:40 every night: records that look like one, among those changed since
+    "find duplicates": {"task": "crm.tasks.find_duplicates", "schedule": crontab(hour="3", minute="40")},
     # 04:40 every night, behind the nightly run: sessions that have run out
     "forget ended sessions": {"task": "crm.tasks.forget_ended_sessions", "schedule": crontab(hour="4", minute="40")},
     # every 30 seconds: beat's sign of life, which its health check reads

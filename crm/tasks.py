@@ -7,7 +7,7 @@ from django.contrib.auth.forms import PasswordResetForm
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import exports, sessions, uploads
+from crm import duplicates, exports, sessions, uploads
 from crm.models import Heartbeat, Upload
 
 logger = logging.getLogger(__name__)
@@ -57,6 +57,14 @@ def go_on() -> None:
         enqueue(make_export, export_id)
     for upload_id in uploads.stalled(at=at):
         enqueue(work_upload, upload_id)
+
+
+@shared_task
+def find_duplicates() -> None:
+    """Look at the next records that changed, of each kind; the rest is another task's, so that others get their turn."""
+    at = timezone.now()
+    if sum(duplicates.sweep(what, at=at) for what in (duplicates.ACCOUNTS, duplicates.CONTACTS)):
+        enqueue(find_duplicates)
 
 
 @shared_task
