@@ -18,9 +18,7 @@ def keep(*, page: str, name: str, query: str, at: datetime, by: User) -> SavedVi
 
     `query` is that of the address, 'score=hot&o=2', and holds only what the caller knows of this list.
     """
-    name = _named(name)
-    if len(query) > 500:
-        raise Invalid(_("This is too much to keep: search for less."), detail={"name": _("This is too much to keep: search for less.")})
+    name, query = _named(name), _bounded(query)
     own = SavedView.objects.of(page).filter(owner=by)
     if own.filter(name=name).update(query=query):
         return own.get(name=name)
@@ -34,6 +32,13 @@ def rename(view: SavedView, *, name: str, by: User) -> SavedView:
     """Give a view another name; refuse one that another own view has."""
     _refuse_stranger(view, by)
     view.name = _named(name)
+    return _write(view)
+
+
+def change(view: SavedView, *, query: str, by: User) -> SavedView:
+    """Give a view another query."""
+    _refuse_stranger(view, by)
+    view.query = _bounded(query)
     return _write(view)
 
 
@@ -85,6 +90,13 @@ def _named(name: str) -> str:
         sentence = _("Give the view a name of at most 40 letters.")
         raise Invalid(sentence, detail={"name": sentence})
     return name
+
+
+def _bounded(query: str) -> str:
+    if len(query) > 500:
+        sentence = _("This is too much to keep: search for less.")
+        raise Invalid(sentence, detail={"name": sentence})
+    return query
 
 
 def _shared(view: SavedView, team: Team | None) -> SavedView:

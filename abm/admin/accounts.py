@@ -13,7 +13,7 @@ from unfold.decorators import display
 from abm.admin.account_page import AccountPage, standing_of
 from crm.admin.accounts import AccountAdmin as CrmAccountAdmin
 from crm.admin.accounts import IndustryFilter, StatusFilter
-from crm.admin.lists import BandFilter, OwnerFilter, TeamFilter, bar, change_arrow, role_cells
+from crm.admin.lists import BandFilter, MineFirst, TeamFilter, bar, change_arrow, role_cells
 from crm.models import Account, DmuRole
 
 
@@ -88,8 +88,9 @@ class AccountAdmin(AccountPage, CrmAccountAdmin):
     """Accounts, the warmest first."""
 
     list_display = ["title", "score_shown", "momentum_shown", "fit_shown", "dmu_shown", "owner"]
-    list_filter = [OwnerFilter, ScoreFilter, MomentumFilter, FitFilter, GapFilter, TeamFilter, StatusFilter, IndustryFilter]
+    list_filter = [MineFirst, ScoreFilter, MomentumFilter, FitFilter, GapFilter, TeamFilter, StatusFilter, IndustryFilter]
     list_select_related = ["owner", "standing"]
+    sorted_part = "standing"
     ordering = [F("standing__score").desc(nulls_last=True), "pk"]
     list_before_template = "abm/admin/account_legend.html"
 

@@ -6,7 +6,6 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -16,22 +15,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from crm import access, accounts
-from crm.admin import deeds
+from crm.admin import choices, deeds
 from crm.admin.account_page import AccountPage
-from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, chip
+from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, chip
+from crm.admin.merges import Mergeable
+from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import doer
 from crm.models import Account, User
-
-# Walks the index from one industry to the next: a DISTINCT would read every account.
-INDUSTRIES = """
-    WITH RECURSIVE walk(industry) AS (
-        SELECT min(industry) FROM crm_account WHERE industry > ''
-        UNION ALL
-        SELECT (SELECT min(industry) FROM crm_account WHERE industry > walk.industry) FROM walk WHERE walk.industry IS NOT NULL
-    )
-    SELECT industry FROM walk WHERE industry IS NOT NULL LIMIT 200
-"""
 
 
 class StatusFilter(ChoicesFilter):
@@ -48,10 +39,8 @@ class IndustryFilter(ChoicesFilter):
 
     title, parameter_name, field = _("industry"), "industry", "industry"
 
-    def choices_of(self) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute(INDUSTRIES)
-            return [(industry, industry) for (industry,) in cursor.fetchall()]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [*choices.industries(request, Account)]
 
 
 class HandOver(forms.Form):
@@ -72,17 +61,20 @@ def owners_for(user: User) -> QuerySet[User]:
 
 
 @admin.register(Account)
-class AccountAdmin(AccountPage):
+class AccountAdmin(Mergeable, AccountPage):
     """Accounts; none is deleted here: people, deals and what was counted hang on it."""
 
     place = Place("selling", 1, "domain")
     list_display = ["title", "owner", "status_label"]
-    list_filter = [OwnerFilter, TeamFilter, StatusFilter, IndustryFilter]
+    list_filter = [MineFirst, TeamFilter, StatusFilter, IndustryFilter]
+    tabs = (Tab(_("My accounts"), "owner=me"), Tab(_("My team's"), "team=mine"), Tab(_("All that I may see"), "owner=all"))
+    everything = "?owner=all"
+    nothing_yet = _("Add the companies you want to sell to, or import them from a file.")
     list_select_related = ["owner"]
-    search_fields = ["name", "domain"]
+    search_fields = ["domain", "name"]
     search_help_text = _("Name or web domain")
     autocomplete_fields = ["parent"]
-    actions_detail = ["assign_role", "hand_over"]
+    actions_detail = ["assign_role", "hand_over", "merge_with"]
     fieldsets = [
         (
             _("Details"),

@@ -12,6 +12,7 @@ from unfold.decorators import display
 from crm import activities, activity_kinds
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import RecordAdmin, doer
 from crm.models import Activity
@@ -53,8 +54,12 @@ class ActivityAdmin(RecordAdmin):
     list_display_links = ["kind_label"]
     list_filter = [KindFilter, MakerFilter]
     list_select_related = ["account", "contact__person"]
-    search_fields = ["account__name", "account__domain", "subject"]
-    search_help_text = _("Account or subject")
+    # Not the subject: an index on the letters of millions of subjects would cost every call that is logged.
+    search_fields = ["account__name", "account__domain"]
+    search_help_text = _("Account or web domain")
+    tabs = (Tab(_("By people"), "made_by=people"), Tab(_("By machines"), "made_by=machines"), Tab(_("All"), "made_by=all"))
+    everything = "?made_by=all"
+    nothing_yet = _("Log the first call or meeting from an account's page, or here.")
     autocomplete_fields = ["account", "contact", "opportunity"]
     add_fieldsets = [(None, {"fields": ["kind", "account", "contact", "opportunity", "occurred_at", "subject"]})]
     fieldsets = [

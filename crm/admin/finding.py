@@ -27,10 +27,21 @@ def keys(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[Any]:
     """
     first, *others = words_of(term)
     for word in others:
-        rows = rows.filter(reduce(or_, (_holds(field, word) for field in fields)))
+        rows = rows.filter(_anywhere(fields, word))
     parts = [_some(rows.order_by().filter(_holds(field, first)).values_list("pk", flat=True)) for field in fields]
     found = parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
     return list(found[: REACHABLE + 1])
+
+
+def all_of(rows: QuerySet[Any], fields: Sequence[str], term: str) -> QuerySet[Any]:
+    """Keep every row in which every word stands somewhere in the fields, however many there are."""
+    for word in words_of(term):
+        rows = rows.filter(_anywhere(fields, word))
+    return rows
+
+
+def _anywhere(fields: Sequence[str], word: str) -> Q:
+    return reduce(or_, (_holds(field, word) for field in fields))
 
 
 def _some(rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:

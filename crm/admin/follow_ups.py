@@ -18,6 +18,7 @@ from unfold.decorators import action, display
 from crm import follow_ups, policy
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import RememberedAdmin, doer
 from crm.models import FollowUp, User
@@ -79,6 +80,16 @@ class FollowUpAdmin(RememberedAdmin):
     list_filter = [MineFilter, OpenFilter, ReasonFilter]
     list_select_related = ["account", "contact__person", "opportunity", "owner"]
     search_fields = ["text", "account__name"]
+    search_help_text = _("Task or account")
+    tabs = (
+        Tab(_("My tasks"), "whose=mine"),
+        Tab(_("My overdue ones"), "state=overdue&whose=mine"),
+        Tab(_("Nobody's"), "whose=nobody"),
+        Tab(_("Everybody's"), "whose=all"),
+        Tab(_("Done"), "state=closed&whose=all"),
+    )
+    everything = "?whose=all&state=all"
+    nothing_yet = _("No work is waiting for you. Add a task for what you promised somebody.")
     autocomplete_fields = ["account", "contact", "opportunity"]
     actions_detail = ["close", "reopen"]
     add_fieldsets = [(None, {"fields": ["text", ("due_on", "owner"), "account", "contact", "opportunity"]})]

@@ -1,69 +1,23 @@
-"""What lists share: a count that stays cheap, filters that read no whole table, and cells."""
+"""What lists share: filters that read no whole table, and cells."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from django.core.paginator import Paginator
-from django.db import connections, models
 from django.http import HttpRequest
 from django.utils.formats import number_format
-from django.utils.functional import Promise, cached_property
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
-from unfold.views import ChangeList
 
-from crm.models import DmuRole, Opportunity, Team, User
+from crm.admin import choices
+from crm.models import DmuRole, Opportunity
 from crm.models.users import Sight, sight
 
 # People are sorted as their names are written, not as they were registered.
 BY_NAME = ("first_name", "last_name", "username")
-
-# Rows that are counted exactly; nobody pages further than this by hand.
-COUNTED = 10_000
-
-
-class CheapPaginator(Paginator):
-    """Count up to a bound; beyond it take PostgreSQL's own estimate of a whole table."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        if not isinstance(rows, models.QuerySet):
-            return len(rows)
-        estimate = self._estimate(rows)
-        return estimate if estimate > COUNTED else rows.order_by().values("pk")[:COUNTED].count()
-
-    def _estimate(self, rows: models.QuerySet) -> int:
-        """Give the planner's number of rows of an unfiltered PostgreSQL table; 0 when that would not be it."""
-        query, connection = rows.query, connections[rows.db]
-        if connection.vendor != "postgresql" or query.where or query.distinct:
-            return 0
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [query.get_meta().db_table])
-            return int(cursor.fetchone()[0])
-
-
-class RecordList(ChangeList):
-    """A list that offers 'show all' only when something is left out."""
-
-    full_result_count: int | None
-
-    def get_ordering(self, request: HttpRequest, queryset: Any) -> list[Any]:
-        """Sort owners by name."""
-        given = super().get_ordering(request, queryset)
-        return [part for column in given for part in (_by_name(column) if column in ("owner", "-owner") else (column,))]
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        if self.full_result_count is None and not self.query and not self.has_active_filters:
-            self.full_result_count = self.result_count
-
-
-def _by_name(column: str) -> list[str]:
-    return [f"{column}__{part}" for part in BY_NAME]
 
 
 class OwnerFilter(DropdownFilter):
@@ -74,11 +28,7 @@ class OwnerFilter(DropdownFilter):
     lookup = "owner"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
-        colleagues = User.objects.filter(is_active=True).order_by(*BY_NAME)
-        if sight(request.user) is not Sight.ALL:
-            team = getattr(request.user, "team_id", None)
-            colleagues = colleagues.filter(team=team) if team else colleagues.filter(pk=request.user.pk or 0)
-        return [("me", _("mine")), ("nobody", _("nobody")), *((str(user.pk), str(user)) for user in colleagues[:200])]
+        return [("me", _("mine")), ("nobody", _("nobody")), *choices.people(request, model_admin.model)]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
@@ -89,18 +39,38 @@ class OwnerFilter(DropdownFilter):
         return queryset.filter(**{self.lookup: int(value)}) if value and value.isdigit() else queryset
 
 
+class MineFirst(OwnerFilter):
+    """Show a seller's own records as long as nothing is asked for; who sees every record sees all."""
+
+    all_option = None
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        is_asked = bool(model_admin.known_parameters(request) & set(request.GET))
+        self.default = "all" if is_asked or sight(request.user) is Sight.ALL else "me"
+        super().__init__(request, params, model, model_admin)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
+        return [("all", _("all that I may see")), *super().lookups(request, model_admin)]
+
+    def value(self) -> str:
+        return super().value() or self.default
+
+
 class TeamFilter(DropdownFilter):
-    """Filter by team, for who sees more than one."""
+    """Filter by team; who sees only the own one still tells it from accounts of others where a deal is worked."""
 
     title = _("team")
     parameter_name = "team"
     lookup = "team"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(pk), name) for pk, name in Team.objects.values_list("pk", "name")[:100]] if sight(request.user) is Sight.ALL else []
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
+        own = [("mine", _("my team"))] if getattr(request.user, "team_id", None) else []
+        return own + (choices.teams(request, model_admin.model) if sight(request.user) is Sight.ALL else [])
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
+        if value == "mine":
+            return queryset.filter(**{self.lookup: request.user.team_id})
         return queryset.filter(**{self.lookup: int(value)}) if value and value.isdigit() else queryset
 
 

@@ -8,11 +8,13 @@ from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from crm import policy
-from crm.admin.lists import ChoicesFilter, OwnerFilter, TeamFilter, WorkFilter, money, stage_chips
-from crm.admin.opportunity_page import OpportunityPage
+from crm import pipeline, policy
+from crm.admin.board import PipelineBoard
+from crm.admin.board_filters import PERIODS, board_link
+from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, WorkFilter, money, stage_chips
+from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
-from crm.models import Opportunity, Stage
+from crm.models import Opportunity, Product, Stage
 
 
 class WorkedFilter(WorkFilter):
@@ -53,16 +55,53 @@ class OriginFilter(WorkFilter):
         return {"ours": queryset.filter(imported_stage=""), "imported": queryset.exclude(imported_stage="")}.get(self.value(), queryset)
 
 
+class ProductFilter(ChoicesFilter):
+    """Filter by product."""
+
+    title, parameter_name, field = _("product"), "product", "product"
+
+    def choices_of(self) -> Any:
+        return [(str(pk), name) for pk, name in Product.objects.order_by("name").values_list("pk", "name")[:100]]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return super().queryset(request, queryset) if (self.value() or "").isdecimal() else queryset
+
+
+class CloseFilter(ChoicesFilter):
+    """Filter by when the deal is expected to close."""
+
+    title, parameter_name = _("expected close"), "close"
+
+    def choices_of(self) -> Any:
+        return PERIODS.items()
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(pipeline.closing(self.value() or "", day=policy.day_of(now())))
+
+
 @admin.register(Opportunity)
-class OpportunityAdmin(OpportunityPage):
+class OpportunityAdmin(PipelineBoard):
     """Opportunities."""
 
     place = Place("selling", 4, "handshake")
     list_display = ["title", "account", "stage_label", "amount_shown", "expected_close_on", "owner"]
-    list_filter = [WorkedFilter, StageFilter, OwnerFilter, TeamFilter, OriginFilter]
+    list_filter = [WorkedFilter, StageFilter, MineFirst, TeamFilter, ProductFilter, CloseFilter, OriginFilter]
+    list_before_template = "crm/admin/board/beside.html"
     list_select_related = ["account", "owner", "product"]
     search_fields = ["name", "account__name"]
     search_help_text = _("Opportunity or account")
+    tabs = (
+        Tab(_("My open deals"), "owner=me"),
+        Tab(_("My team's"), "team=mine"),
+        Tab(_("All that I may see"), "owner=all"),
+        Tab(_("Gate broken"), "state=broken"),
+        Tab(_("Close date passed"), "state=overdue"),
+    )
+    everything = "?owner=all&state=all"
+    nothing_yet = _("A deal begins at an account: open one and add what they might buy.")
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"board": board_link(request.GET)} | (extra_context or {}))
 
     @display(description=_("opportunity"), ordering="name", header=True)
     def title(self, opportunity: Opportunity) -> list[str]:

@@ -51,7 +51,7 @@ class CheapPaginator(Paginator):
         bounded = f"SELECT 1 FROM {connection.ops.quote_name(table)} LIMIT {REACHABLE + 1}"
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT (SELECT count(*) FROM ({bounded}) AS some), reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [table]
+                f"SELECT (SELECT count(*) FROM ({bounded}) AS first_ones), reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [table]
             )
             counted, self.estimate = cursor.fetchone()
         return int(counted)

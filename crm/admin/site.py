@@ -14,16 +14,15 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
-from django.utils.text import capfirst
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from simple_history.admin import SimpleHistoryAdmin
-from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 
 from crm.admin import stale
 from crm.admin.deeds import DayField, MomentField, RuleForm
-from crm.admin.lists import BY_NAME, CheapPaginator, RecordList
+from crm.admin.lists import BY_NAME
+from crm.admin.record_list import ListPage
 from crm.admin.sidebar import Place
 from crm.errors import Conflict, CrmError, Invalid
 from crm.models import User
@@ -34,7 +33,7 @@ def page_of(record: models.Model) -> str:
     return reverse(f"admin:{record._meta.app_label}_{record._meta.model_name}_change", args=[record.pk])
 
 
-class RecordAdmin(ModelAdmin):
+class RecordAdmin(ListPage):
     """The base of every page: only what the user may see, and nothing written around a rule.
 
     A page of a noun with rules gives `begin` and `correct`; the form calls those instead of saving the row.
@@ -42,11 +41,6 @@ class RecordAdmin(ModelAdmin):
 
     place: Place | None = None
     deletable = False
-    paginator = CheapPaginator
-    show_full_result_count = False
-    list_per_page = 50
-    list_max_show_all = 50
-    list_filter_submit = True
     compressed_fields = True
     change_form_before_template = "crm/admin/parts/as_seen.html"
     form: type[ModelForm] = RuleForm
@@ -56,7 +50,7 @@ class RecordAdmin(ModelAdmin):
     }
 
     class Media:
-        css = {"all": ["crm/admin.css"]}
+        css = {"all": ["crm/admin.css", "crm/lists.css"]}
 
     # --- who sees what -----------------------------------------------------------------------------
 
@@ -117,13 +111,6 @@ class RecordAdmin(ModelAdmin):
         account = request.GET.get("account", "")
         return redirect("admin:crm_account_change", account) if account.isdecimal() else super().response_post_save_add(request, obj)
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
-        return RecordList
-
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        title = {"title": capfirst(self.opts.verbose_name_plural)}
-        return super().changelist_view(request, title | (extra_context or {}))
-
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context["show_save_and_add_another"] = False
         if context.get("original"):
@@ -152,17 +139,6 @@ class RecordAdmin(ModelAdmin):
         except CrmError as refusal:
             messages.error(request, str(refusal))
             return redirect(request.path)
-
-    def get_actions(self, request: HttpRequest) -> Any:
-        """Leave the deletion of many at once to administrators: they alone may delete accounts."""
-        actions = super().get_actions(request)
-        if not request.user.has_perm("crm.delete_account"):
-            actions.pop("delete_selected", None)
-        return actions
-
-    def list_address(self) -> str:
-        """Give the address of the list."""
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
 
     # --- deeds: small pages that ask, and call one rule --------------------------------------------
 
