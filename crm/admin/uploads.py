@@ -39,6 +39,7 @@ STEPS = (_("File"), _("Columns"), _("Trial"), _("Import"))
 # A trial of more rows is the worker's, so that nobody's browser waits.
 TRIED_AT_ONCE = 5_000
 KEPT_SHOWN = 20
+RECORDS = {"accounts": "account", "contacts": "contact", "activities": "activity"}
 
 
 @admin.register(Upload)
@@ -122,9 +123,21 @@ class UploadAdmin(ReadOnlyAdmin):
         if upload.state == State.RECEIVED or (upload.state == State.CHECKED and wants_columns):
             return self.columns_page(request, upload, Mapping(upload=upload))
         if upload.state == State.CHECKED:
-            return self.show(request, "trial", upload.file_name, step=2, upload=upload, report=upload.report)
-        kept = upload.records.exclude(kept_because="").order_by("pk")[:KEPT_SHOWN]
-        return self.show(request, "run", upload.file_name, step=3, upload=upload, progress=self.progress(upload), kept=kept)
+            problems = [problem_row(upload, **row) for row in upload.report.get("problems", [])]
+            return self.show(request, "trial", upload.file_name, step=2, upload=upload, report=upload.report, problems=problems)
+        return self.run_page(request, upload)
+
+    def run_page(self, request: HttpRequest, upload: Upload) -> HttpResponse:
+        """Show how far it is, what became of the rows, and what may be done about it."""
+        failed = upload.problems.order_by("line").values("line", "column", "reason", "values")[: policy.UPLOADS.first_problems]
+        context = {
+            "upload": upload,
+            "progress": self.progress(upload),
+            "problems": [problem_row(upload, **row) for row in failed],
+            "kept": upload.records.exclude(kept_because="").order_by("pk")[:KEPT_SHOWN],
+            "records": reverse(f"admin:crm_{RECORDS[upload.what]}_changelist"),
+        }
+        return self.show(request, "run", upload.file_name, step=3, **context)
 
     def columns_page(self, request: HttpRequest, upload: Upload, form: Mapping) -> HttpResponse:
         return self.show(request, "columns", upload.file_name, step=1, upload=upload, form=form)
@@ -133,7 +146,8 @@ class UploadAdmin(ReadOnlyAdmin):
         """Give how far the run is, or how much of it is taken back."""
         is_live = upload.state in Upload.AT_WORK
         poll = reverse("admin:crm_upload_progress", args=[upload.pk])
-        return progress_of(upload, is_live=is_live or upload.state == State.RECEIVED, poll=poll, at=now())
+        progress = progress_of(upload, is_live=is_live or upload.state == State.RECEIVED, poll=poll, at=now())
+        return progress | {"counts": counts_of(upload)}
 
     def progress_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         upload = self.record(request, object_id, "view")
@@ -207,6 +221,23 @@ class UploadAdmin(ReadOnlyAdmin):
         ]
         example = path("example/<slug:what>/", self.admin_site.admin_view(self.example_view), name="crm_upload_example")
         return [example, *ours, *super().get_urls()]
+
+
+def counts_of(upload: Upload) -> list[tuple[Any, int, bool]]:
+    """Give what became of the rows: label, count, and whether that is bad."""
+    return [
+        (_("new"), upload.created_count, False),
+        (_("changed"), upload.changed_count, False),
+        (_("there already, unchanged"), upload.unchanged_count, False),
+        (_("failed"), upload.failed_count, True),
+    ]
+
+
+def problem_row(upload: Upload, *, line: int, column: str, reason: str, values: list[str]) -> dict[str, Any]:
+    """Give a row that failed, with the value that is wrong; the whole row where no one column is."""
+    at = upload.columns.index(column) if column in upload.columns else None
+    value = " · ".join(filter(None, values)) if at is None or at >= len(values) else values[at]
+    return {"line": line, "column": column, "reason": reason, "value": value}
 
 
 def what_undo_takes(upload: Upload) -> dict[str, Any]:
