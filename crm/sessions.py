@@ -40,9 +40,9 @@ def end(browser: BrowserSession) -> None:
     _end(BrowserSession.objects.filter(pk=browser.pk))
 
 
-def end_others(user: User, *, but: str) -> int:
-    """Sign a user out of every browser but the one with this session key; say how many those were."""
-    return _end(user.browsers.exclude(session_key=but))
+def end_others(user: User, *, but: int) -> int:
+    """Sign a user out of every browser but this row's; say how many those were."""
+    return _end(user.browsers.exclude(pk=but))
 
 
 def end_every(user: User) -> int:

@@ -54,7 +54,7 @@ def page(request: HttpRequest) -> HttpResponse:
         return redirect("me")
     facts = {
         "browsers": user.browsers.all(),
-        "this": request.session.session_key,
+        "this": signed_in.browser(request),
         "events": user.sign_in_events.select_related("by")[:EVENTS_SHOWN],
         "enrolled": second_factors.is_enrolled(user),
         "codes_left": second_factors.codes_left(user),
@@ -78,7 +78,7 @@ def end_browser(request: HttpRequest, browser: int) -> HttpResponse:
 @require_POST
 def end_others(request: HttpRequest) -> HttpResponse:
     """Sign every browser of mine out but this one."""
-    ended = sessions.end_others(cast(User, request.user), but=str(request.session.session_key))
+    ended = sessions.end_others(cast(User, request.user), but=signed_in.browser(request))
     told = ngettext("%(n)d other browser is signed out.", "%(n)d other browsers are signed out.", ended) % {"n": ended}
     messages.success(request, told)
     return redirect("me")

@@ -15,6 +15,7 @@ from django.utils.translation import get_language, gettext_lazy
 
 from crm import lock_outs, sessions, tasks
 from crm.models import SignInEvent
+from crm.pages import signed_in
 from crm.pages.look import INPUT, AdminFrame, for_staff
 
 # One mail per address and minute; more would only fill somebody's inbox.
@@ -90,5 +91,5 @@ def change(request: HttpRequest) -> HttpResponse:
     """Change one's own password on the admin's page; every other browser is signed out, for its session is worth nothing now."""
     answer = admin.site.password_change(request)
     if request.method == "POST" and answer.status_code == 302:
-        sessions.end_others(request.user, but=str(request.session.session_key))
+        sessions.end_others(request.user, but=signed_in.browser(request))
     return answer

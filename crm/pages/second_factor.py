@@ -44,7 +44,7 @@ def page(request: HttpRequest) -> HttpResponse:
         return show(request, "crm/pages/second_factor.html", title=_("Second factor"), codes_left=left, must=signed_in.must_enrol(user))
     form = CodeForm(request.POST or None)
     if form.is_valid() and (codes := _attempt(form, second_factors.confirm, user)):
-        sessions.end_others(user, but=str(request.session.session_key))
+        sessions.end_others(user, but=signed_in.browser(request))
         signed_in.enrolled(request)
         return _codes(request, codes)
     device = second_factors.offer(user)

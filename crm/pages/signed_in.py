@@ -95,6 +95,11 @@ def left_off(request: HttpRequest, user: User) -> None:
     request.session[MARK] = {**request.session[MARK], "factor": DUE if must_enrol(user) else FREE}
 
 
+def browser(request: HttpRequest) -> int:
+    """Give the id of the row of the browser that asks; its session's key changes with the password."""
+    return int(request.session.get(MARK, {}).get("browser", 0))
+
+
 def _held_back(request: HttpRequest) -> HttpResponse | None:
     """Lead to the page where the second factor is set up; for the API the session is none."""
     if request.path.startswith("/api/"):
