@@ -28,9 +28,10 @@ class Worth:
 
 @dataclass(frozen=True)
 class Judged:
-    """What keeps a deal out of its next stage, and whether what it stands on was confirmed too long ago."""
+    """What keeps a deal out of its next stage, what is confirmed, and whether what it stands on was confirmed too long ago."""
 
     lacking: tuple[str, ...] = ()
+    confirmed: tuple[str, ...] = ()
     is_stale: bool = False
 
 
@@ -44,6 +45,19 @@ def on_board(deals: OpportunityQuerySet, *, day: date) -> OpportunityQuerySet:
     """Keep the open deals, and those that were closed in the quarter of a day."""
     first, _next = quarter_of(day)
     return deals.filter(Q(stage__in=OPEN_STAGES) | Q(stage__in=(Stage.WON, Stage.LOST), closed_on__gte=first))
+
+
+def closing(period: str, *, day: date) -> Q:
+    """Select deals by when they are expected to close, seen from a day; every one for a period that nobody knows."""
+    first, following = quarter_of(day)
+    _first, after = quarter_of(following)
+    return {
+        "overdue": Q(expected_close_on__lt=day, stage__in=OPEN_STAGES),
+        "this_quarter": Q(expected_close_on__gte=first, expected_close_on__lt=following),
+        "next_quarter": Q(expected_close_on__gte=following, expected_close_on__lt=after),
+        "later": Q(expected_close_on__gte=after),
+        "undated": Q(expected_close_on=None),
+    }.get(period, Q())
 
 
 def worth(deals: OpportunityQuerySet) -> dict[str, list[Worth]]:
@@ -75,7 +89,7 @@ def judge(deals: Collection[Opportunity], *, at: datetime) -> dict[int, Judged]:
         return {}
     standing = opportunities.standing_of(judged)
     lacking = opportunities.missing_for_next(judged, standing=standing, at=at)
-    return {deal.pk: Judged(tuple(lacking[deal.pk]), _is_stale(deal, standing[deal.pk], at)) for deal in judged}
+    return {deal.pk: Judged(tuple(lacking[deal.pk]), tuple(standing[deal.pk]), _is_stale(deal, standing[deal.pk], at)) for deal in judged}
 
 
 def _is_stale(deal: Opportunity, standing: opportunities.Standing, at: datetime) -> bool:

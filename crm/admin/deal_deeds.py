@@ -133,6 +133,19 @@ def advance_form(following: str, sent: Sent = None) -> forms.Form:
     return Advance(sent, auto_id="id_advance_%s")
 
 
+def step(request: HttpRequest, deal: Opportunity, to: str, sent: Sent) -> Deed:
+    """Move to the stage that was named, whatever the one between; the rule says which steps there are."""
+    if to == Stage.LOST and deal.is_open:
+        return lose(request, deal, sent)
+    if to == Stage.SQL and not deal.is_open:
+        return reopen(request, deal, sent)
+    is_signature = opportunities.NEXT_STAGE.get(deal.stage) == to == Stage.WON
+    form = advance_form(to, sent) if is_signature else deeds.Nothing()
+    rule = partial(opportunities.advance, deal, to=to, by=doer(request))
+    label = dict(Stage.choices).get(Stage(to), to) if to in Stage.values else to
+    return Deed(form, rule, _("Move on to: %(stage)s") % {"stage": label}, _("moved to %(stage)s.") % {"stage": label})
+
+
 def lose(request: HttpRequest, deal: Opportunity, sent: Sent) -> Deed:
     """Give the deal up."""
     rule = partial(opportunities.lose, deal, by=doer(request))

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 
 from crm import access, bant, dmu, opportunities, policy
 from crm.admin import deal_deeds, deeds
-from crm.admin.confirmations import bant_row
+from crm.admin.confirmations import Withdraw, bant_row
 from crm.admin.lists import role_chip
 from crm.admin.pilots import StartPilot, Verdict
 from crm.errors import MISSING_SENTENCES
@@ -123,9 +123,7 @@ def bant_panel(sheet: Sheet) -> list[dict[str, Any]]:
         if not row["nobody"]:
             row["confirm"] = _confirm_spot(sheet, kind, deal_deeds.letter_form(deal, kind, sheet.people, only=only), is_anew=bool(standing))
         if standing:
-            row["withdraw"] = sheet.spot(
-                "withdraw", deal_deeds.Withdraw(auto_id=f"id_withdraw_{standing.pk}_%s"), _("Withdraw"), about=standing.pk
-            )
+            row["withdraw"] = sheet.spot("withdraw", Withdraw(auto_id=f"id_withdraw_{standing.pk}_%s"), _("Withdraw"), about=standing.pk)
     return rows
 
 
@@ -175,6 +173,7 @@ def next_panel(sheet: Sheet, letters: Iterable[Mapping[str, Any]]) -> dict[str, 
     return {
         "label": following.label,
         "is_won": following == Stage.WON,
+        "is_ready": not lacking,
         "lacking": mends(sheet.deal, lacking, standing, may_confirm_authority=not is_nobody),
         "spot": sheet.spot("advance", deal_deeds.advance_form(following), button) if sheet.may_change else None,
     }
@@ -206,7 +205,7 @@ def _role(
         "covered": covered,
         "holders": [{"row": row, "holder": rungs.get(row.contact_id)} for row in specific or members],
         "overridden": [row for row in members if not row.opportunity_id] if specific else [],
-        "assign": sheet.spot("assign", assign, _("Assign"), about=role) if assign else None,
+        "assign": sheet.spot("assign", assign, _("Assign") if not members else _("Assign somebody else"), about=role) if assign else None,
     }
 
 

@@ -9,7 +9,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from crm import pipeline, policy
+from crm.admin import bulk
 from crm.admin.board import PipelineBoard
+from crm.admin.bulk import BulkPage
 from crm.admin.board_filters import PERIODS, board_link
 from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, WorkFilter, money, stage_chips
 from crm.admin.saved_views import Tab
@@ -80,7 +82,7 @@ class CloseFilter(ChoicesFilter):
 
 
 @admin.register(Opportunity)
-class OpportunityAdmin(PipelineBoard):
+class OpportunityAdmin(BulkPage, PipelineBoard):
     """Opportunities."""
 
     place = Place("selling", 4, "handshake")
@@ -88,6 +90,8 @@ class OpportunityAdmin(PipelineBoard):
     list_filter = [WorkedFilter, StageFilter, MineFirst, TeamFilter, ProductFilter, CloseFilter, OriginFilter]
     list_before_template = "crm/admin/board/beside.html"
     list_select_related = ["account", "owner", "product"]
+    actions = ["export_rows"]
+    bulk_deeds = {"give_many": bulk.OPPORTUNITIES}
     search_fields = ["name", "account__name"]
     search_help_text = _("Opportunity or account")
     tabs = (

@@ -53,7 +53,7 @@ class OpportunityPage(RememberedAdmin):
     ]  # fmt: skip
 
     class Media:
-        css = {"all": ["crm/deal.css"]}
+        css = {"all": ["crm/deal.css", "crm/board.css"]}
         js = ["crm/deal.js"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Opportunity | None = None) -> list[str]:
@@ -135,8 +135,9 @@ class OpportunityPage(RememberedAdmin):
         """Show the page as it is now, with what was typed."""
         name, about = request.POST["deed"], request.POST.get("about", "")
         again = copy(request)
-        again.method, again.POST = "GET", QueryDict()  # type: ignore[misc]
-        return self.shown(again, object_id, tried=Tried(f"{name}-{about}" if about else name, deed.form, sentence))
+        again.method, again.POST = "GET", QueryDict()
+        page: HttpResponse = self.shown(again, object_id, tried=Tried(f"{name}-{about}" if about else name, deed.form, sentence))
+        return page
 
     def panels(self, request: HttpRequest, deal: Opportunity, tried: Tried | None) -> dict[str, Any]:
         """Collect what the page shows above the form, in a fixed number of queries."""

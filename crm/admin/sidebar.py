@@ -52,8 +52,17 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     entries = [(page.place, _of_model(page)) for page in models]
     entries += [(page.place, _link(page.place, reverse(page.address))) for page in _pages if page.is_open_to(request)]
     entries.sort(key=lambda entry: entry[0].order)
+    _mark_here(request.path, [link for _place, link in entries])
     groups = ((title, [link for place, link in entries if place.group == group]) for group, title in GROUPS.items())
     return [{"title": title, "separator": number > 0, "items": items} for number, (title, items) in enumerate(groups) if items]
+
+
+def _mark_here(path: str, links: list[dict[str, Any]]) -> None:
+    """Mark the page that is open: of two of which one's address begins with the other's, the longer one."""
+    start = reverse("admin:index")
+    over = [link["link"] for link in links if link["link"] == path or (path.startswith(link["link"]) and link["link"] != start)]
+    for link in links:
+        link["active"] = link["link"] == max(over, key=len, default="")
 
 
 def _of_model(page: Any) -> dict[str, Any]:
