@@ -76,17 +76,30 @@ class Rise:
         return tuple(found)
 
     @property
-    def sentence(self) -> str:
-        """Say in the reader's language what moved the score, and what there was before."""
+    def lately(self) -> str:
+        """Say in the reader's language who did what this week."""
         if not self.movers:
             return _("No new activity: the roles of active people changed.")
-        before = _("%(what)s the week before") % {"what": in_words(self.before)} if self.before else _("nothing the week before")
         done = get_text_list([str(mover) for mover in self.named], _("and"))
-        said = _("%(done)s this week; %(before)s.") % {"done": done, "before": before}
-        if self.new_roles:
-            roles = get_text_list([str(DmuRole(role).label) for role in self.new_roles], _("and"))
-            said = _("%(said)s Newly active: %(roles)s.") % {"said": said, "roles": roles}
-        return capfirst(said)
+        return capfirst(_("%(done)s this week") % {"done": done})
+
+    @property
+    def earlier(self) -> str:
+        """Say what there was the week before; empty when nothing is new."""
+        if not self.movers:
+            return ""
+        return _("%(what)s the week before") % {"what": in_words(self.before)} if self.before else _("nothing the week before")
+
+    @property
+    def widened(self) -> str:
+        """Say which roles became active; empty when none did."""
+        roles = get_text_list([str(DmuRole(role).label) for role in self.new_roles], _("and"))
+        return _("Newly active: %(roles)s.") % {"roles": roles} if roles else ""
+
+    @property
+    def sentence(self) -> str:
+        """Say all of it in a line."""
+        return " ".join(filter(None, ["; ".join(filter(None, [self.lately, self.earlier])) + "." * bool(self.movers), self.widened]))
 
 
 def in_words(did: Counts) -> str:

@@ -96,7 +96,7 @@ def _warming(row: my_day.Warming, back: str) -> dict[str, Any]:
         "account": account,
         "score": bar(row.standing.score),
         "change": change_arrow(float(row.standing.momentum)),
-        "why": row.rise.sentence,
+        "rise": row.rise,
         "person": person,
         "role": DmuRole(row.call.role).label if row.call and row.call.role else "",
         "phone": person.phone if person else "",

@@ -43,7 +43,7 @@ _BEFORE_WON: tuple[Step, ...] = (
 PLANS = (
     Plan("Replacement of 60 office machines", "MG Advanced", 61_000, 90, ((24, "begin", "mql"), (15, "to", "sql"), (9, "budget", "buyer"))),
     Plan("Workstations for the new studio", "GTX Basic", 11_000, 120, ((5, "begin", "mql"),)),
-    Plan(AT_RISK, "GTX Plus Pro", 137_000, 60, (*_BEFORE_PROPOSAL, (45, "to", "opportunity"), (12, "pilot", "30"))),
+    Plan(AT_RISK, "GTX Plus Pro", 137_000, 60, (*_BEFORE_PROPOSAL, (45, "to", "opportunity"), (12, "pilot", "21"))),
     Plan(
         "Framework contract for stores", "MG Special", 44_000, 75,
         ((260, "begin", "sql"), (230, "budget", "buyer"), (225, "timing", "user"), (220, "to", "opportunity")),
@@ -52,15 +52,23 @@ PLANS = (
     Plan("Pilot for the laboratory", "GTX Plus Basic", 33_000, 40, (*_BEFORE_PROPOSAL, (45, "to", "opportunity"), (40, "pilot", "33"))),
     Plan("Data science workplaces", "GTX Pro", 96_000, 30, _BEFORE_WON),
     Plan("Head office refresh", "GTX Pro", 82_000, 0, (*_BEFORE_WON, (4, "win", ""))),
+    Plan(
+        "Workplaces for the service desks", "MG Advanced", 58_000, 80,
+        ((250, "begin", "sql"), (215, "budget", "buyer"), (100, "timing", "user"), (95, "to", "opportunity")),
+    ),
     Plan("Simulation cluster", "GTK 500", 160_000, 20, (*_BEFORE_PROPOSAL, (20, "lose", "Chose a lease from their present supplier."))),
 )  # fmt: skip
+# The deal of the rep's morning: nothing is confirmed yet, and its account lacks a buyer.
+MORNING = Plan("Workstations for the design studio", "GTX Pro", 72_000, 70, ((18, "begin", "mql"), (6, "to", "sql")))
 
 
 def make(members: Sequence[Member], sellers: Sequence[User], *, at: datetime) -> list[NewActivity]:
     """Make the deals at well-covered accounts of these sellers, in turn; give the meetings in which things were confirmed."""
     products = Product.objects.in_bulk(field_name="name")
     rooms = _rooms(members, sellers)
-    return [meeting for plan in PLANS for meeting in _play(plan, next(rooms), products, at=at)]
+    morning = {member.seat.role: member.contact for member in members if member.story == "about to buy" and member.seat.has_role}
+    played = [*((plan, next(rooms)) for plan in PLANS), (MORNING, morning)]
+    return [meeting for plan, room in played for meeting in _play(plan, room, products, at=at)]
 
 
 def _rooms(members: Sequence[Member], sellers: Sequence[User]) -> Iterator[dict[str, Contact]]:

@@ -34,22 +34,24 @@ def dice(name: str) -> Random:
 
 def settle(accounts: Sequence[Account], *, at: datetime) -> list[Member]:
     """Give every account a web domain and a DMU of two to nine people, in a handful of statements."""
-    _give_domains(accounts, at=at)
     told, fresh_names = stories.tell(accounts), _fresh_names()
+    _settle_accounts(accounts, told, at=at)
     members = [member for account in accounts for member in _members(account, told[account.pk], fresh_names)]
     note = {"default_change_reason": SOURCE, "default_date": at}
     bulk_create_with_history([member.contact.person for member in members], Person, **note)
     for member in members:
         member.contact.person_id = member.contact.person.pk
     bulk_create_with_history([member.contact for member in members], Contact, **note)
-    bulk_create_with_history([_membership(member, at=at) for member in members if member.seat.role], DmuMembership, **note)
+    bulk_create_with_history([_membership(member, at=at) for member in members if member.seat.has_role], DmuMembership, **note)
     return members
 
 
-def _give_domains(accounts: Sequence[Account], *, at: datetime) -> None:
+def _settle_accounts(accounts: Sequence[Account], told: Mapping[int, str], *, at: datetime) -> None:
+    """Give each account a domain, and call those that its story finds quiet no customers: the data set's sales are years old."""
     for account in accounts:
         account.domain, account.updated_at = f"{slugify(account.name)}.example", at
-    bulk_update_with_history(accounts, Account, ["domain", "updated_at"], default_change_reason=SOURCE, default_date=at)
+        account.status = stories.STATUSES.get(told[account.pk], account.status)
+    bulk_update_with_history(accounts, Account, ["domain", "status", "updated_at"], default_change_reason=SOURCE, default_date=at)
 
 
 def _fresh_names() -> Iterator[tuple[str, str]]:

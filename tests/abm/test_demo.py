@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from abm import demo, job_changes
+from abm import demo, job_changes, my_day
 from abm.demo import logins, marketing, people, stories, tour
 from abm.models import AccountStanding, ComparisonAccount, EngagementScore, IdealCustomerProfile, JobChangeSignal, NightlyRun, TargetList
 from crm import opportunities, policy
@@ -205,7 +205,7 @@ def test_nothing_is_left_to_be_scored(said):
 
 
 def test_live_deals_stand_in_every_stage_and_none_is_imported(said):
-    assert Counter(deal.stage for deal in live().values()) == {"mql": 1, "sql": 1, "opportunity": 4, "proposal": 1, "won": 1, "lost": 1}
+    assert Counter(deal.stage for deal in live().values()) == {"mql": 1, "sql": 2, "opportunity": 5, "proposal": 1, "won": 1, "lost": 1}
     assert not any(deal.is_imported_history for deal in live().values())
     assert all(not move.is_imported for deal in live().values() for move in deal.moves.all())
 
@@ -292,3 +292,34 @@ def test_tour_names_five_things_at_accounts_of_the_rep(said):
     assert sights[2].startswith("Render servers at ")
     assert sights[3].endswith(" may have left: confirm it, and the gate of 'Design floor, second phase' breaks")
     assert sights[4] == "Target list 'Twenty for this quarter': twenty accounts, each with its reasons"
+
+
+# --- the rep's morning -------------------------------------------------------------------------------
+
+
+def test_every_section_of_the_reps_day_shows_something(said):
+    day = my_day.of(logins.sellers()["rep"], at=AT)
+
+    for section in ("warming", "tasks", "gaps", "gates", "signals", "pilots"):
+        assert getattr(day, section), section
+    assert day.overdue >= 1
+    assert {letter.is_stale for gate in day.gates for letter in gate.letters} == {True, False}
+    assert (day.night.accounts, day.night.is_late) == (85, False)
+
+
+def test_warmest_account_of_the_rep_lacks_a_buyer_whom_the_rep_can_name_and_has_a_deal_without_confirmations(said):
+    first = my_day.of(logins.sellers()["rep"], at=AT).warming[0]
+    account, deal = first.standing.account, live()["Workstations for the design studio"]
+
+    assert (deal.account, deal.stage, deal.confirmations.count(), deal.owner) == (account, "sql", 0, account.owner)
+    assert first.standing.coverage_states["buyer"] == "missing"
+    assert account.memberships.get(role="decider").is_assumed is False
+    without_role = account.contacts.filter(memberships=None)
+    assert [contact.function for contact in without_role if contact.function in ("purchasing", "finance")] != []
+
+
+def test_some_accounts_are_prospects_and_some_were_customers(said):
+    statuses = Counter(Account.objects.values_list("status", flat=True))
+
+    assert set(statuses) == {"prospect", "customer", "former"}
+    assert min(statuses.values()) >= 5
