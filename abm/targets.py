@@ -67,7 +67,7 @@ def _fill(target_list: TargetList, *, at: datetime, by: User | None) -> list[Tar
     slots = list(TargetAccount.objects.filter(target_list=target_list))
     pinned = {slot.account_id for slot in slots if slot.is_pinned}
     ranked = (proposal for proposal in propose(target_list, at=at) if proposal.account_id not in pinned)
-    best = {proposal.account_id: proposal for proposal, _room in zip(ranked, range(_size() - len(pinned)), strict=False)}
+    best = {proposal.account_id: proposal for proposal, _room in zip(ranked, range(size() - len(pinned)), strict=False)}
     held = {slot.account_id: slot.slot for slot in slots if slot.account_id in pinned | best.keys()}
     for slot in slots:
         if slot.account_id not in held:
@@ -291,20 +291,20 @@ def _refuse_activation(target_list: TargetList, slots: list[TargetAccount]) -> N
     _refuse_shared(target_list, [slot.account for slot in slots])
 
 
-def _size() -> int:
+def size() -> int:
     """Give the number of slots; the database knows twenty, an organisation may want fewer."""
     return min(policy.TARGETS.slots, SLOTS)
 
 
 def _free(held: Iterable[int]) -> list[int]:
-    return sorted(set(range(1, _size() + 1)) - set(held))
+    return sorted(set(range(1, size() + 1)) - set(held))
 
 
 def _choose(target_list: TargetList, slot: int | None) -> int:
     """Give the slot asked for, or the first free one."""
     free = _free(TargetAccount.objects.filter(target_list=target_list).values_list("slot", flat=True))
-    if not free or (slot is not None and not 1 <= slot <= _size()):
-        raise TargetListFull(_("A target list has %(count)d slots.") % {"count": _size()})
+    if not free or (slot is not None and not 1 <= slot <= size()):
+        raise TargetListFull(_("A target list has %(count)d slots.") % {"count": size()})
     if slot is not None and slot not in free:
         raise Conflict(_("Slot %(slot)d is taken.") % {"slot": slot}, detail={"slot": slot})
     return free[0] if slot is None else slot

@@ -139,7 +139,9 @@ def report(small: dict[Page, Figures | None], large: dict[Page, Figures | None])
             continue
         name = page.address.split("?")[0].removeprefix("/admin/")
         ratio = after.p95 / before.p95
-        marks = "".join(mark for mark, holds in ((" !slow", ratio > 1.5), (" !queries", after.queries > 6), (" !scan", after.scans)) if holds)
+        marks = "".join(
+            mark for mark, holds in ((" !slow", ratio > 1.5), (" !queries", after.queries > 6), (" !scan", after.scans)) if holds
+        )
         times = f"{before.p50:>6.0f}{before.p95:>6.0f}  ->{after.p50:>6.0f}{after.p95:>6.0f}{ratio:>7.2f}"
         print(f"{name:<34}{page.who:<14}{page.what:<8}{times}{max(before.queries, after.queries):>9}  {after.scans}{marks}")
 

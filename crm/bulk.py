@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.db.models import Model
 from django.utils import translation
+from phonenumber_field.phonenumber import PhoneNumber
 
 Reasons = dict[str, object]
 
@@ -25,9 +26,14 @@ def cleaned(model: type[Model], name: str, value: Any, _language: str | None = N
     if field.blank and value in field.empty_values:
         return field.get_prep_value(value), ""
     try:
-        return field.get_prep_value(field.clean(value, None)), ""
+        return _prepared(field, field.clean(value, None)), ""
     except ValidationError as error:
         return None, " ".join(error.messages)
+
+
+def _prepared(field: Any, value: Any) -> Any:
+    """Give a clean value as its column takes it; a phone number without judging it a second time, which takes as long as all else."""
+    return value.as_e164 if isinstance(value, PhoneNumber) else field.get_prep_value(value)
 
 
 def next_ids(model: type[Model], count: int) -> list[int]:
@@ -71,8 +77,13 @@ def _write(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], co
             cursor.executemany(f"INSERT INTO {quoted(table)} ({names}) VALUES ({places})", [(*row, *constants) for row in rows])  # noqa: S608
 
 
-def begin_history(model: Any, ids: Sequence[int], *, at: datetime, reason: str | None = None, by_id: int | None = None) -> None:
-    """Write the first line of each row's history in one statement; a third of the time that building them as objects takes."""
+def begin_history(
+    model: Any, ids: Sequence[int], *, at: datetime, reason: str | None = None, by_id: int | None = None, kind: str = "+"
+) -> None:
+    """Write a line of each row's history in one statement: the first one, or with `kind` "~" one of a change.
+
+    A third of the time that building them as objects takes.
+    """
     if not ids:
         return
     history = model.history.model
@@ -81,8 +92,8 @@ def begin_history(model: Any, ids: Sequence[int], *, at: datetime, reason: str |
     places = "= ANY(%s)" if connection.vendor == "postgresql" else f"IN ({', '.join(['%s'] * len(ids))})"
     statement = (
         f"INSERT INTO {quoted(history._meta.db_table)} ({columns}, history_date, history_type, history_change_reason, history_user_id) "  # noqa: S608
-        f"SELECT {columns}, %s, '+', %s, %s FROM {quoted(model._meta.db_table)} WHERE id {places} ORDER BY id"
+        f"SELECT {columns}, %s, %s, %s, %s FROM {quoted(model._meta.db_table)} WHERE id {places} ORDER BY id"
     )
     chosen = [list(ids)] if connection.vendor == "postgresql" else ids
     with connection.cursor() as cursor:
-        cursor.execute(statement, [connection.ops.adapt_datetimefield_value(at), reason, by_id, *chosen])
+        cursor.execute(statement, [connection.ops.adapt_datetimefield_value(at), kind, reason, by_id, *chosen])

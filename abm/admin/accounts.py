@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import F, Q
 from django.http import HttpRequest
@@ -10,11 +11,17 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
+from abm import target_picks
 from abm.admin.account_page import AccountPage, standing_of
+from abm.models import TargetList
+from crm import access
+from crm.admin import deeds
 from crm.admin.accounts import AccountAdmin as CrmAccountAdmin
 from crm.admin.accounts import IndustryFilter, StatusFilter
+from crm.admin.bulk import Deed
 from crm.admin.lists import BandFilter, MineFirst, TeamFilter, bar, change_arrow, role_cells
-from crm.models import Account, DmuRole
+from crm.handovers import REASONS
+from crm.models import Account, DmuRole, User
 
 
 class ScoreFilter(BandFilter):
@@ -80,6 +87,27 @@ def highest_first(name: str) -> Any:
     return F(f"standing__{name}").asc(nulls_first=True)
 
 
+class Draft(forms.Form):
+    """Ask on which draft the accounts go."""
+
+    target_list = deeds.record(_("target list"), help_text=_("Drafts of yours; the warmest accounts go first while there is room."))
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        drafts = TargetList.objects.visible_to(user).filter(access.changeable(user, TargetList), status=TargetList.Status.DRAFT)
+        deeds.offer(self, "target_list", drafts)
+
+
+LEFT_OUT = REASONS | {
+    "not_eligible": _("they may not be on this list: opted out, a competitor, in conflict, or another team's"),
+    "taken": _("they are on this list or on another active one"),
+    "full": _("the list is full"),
+}
+ADD_TO_LIST = Deed(
+    _("Add to a target list…"), _("Add to the list"), Draft, target_picks.judge, target_picks.pick, LEFT_OUT,
+    lambda user: bool(user.has_perm("abm.add_targetaccount")),
+)  # fmt: skip
+
 admin.site.unregister(Account)
 
 
@@ -91,6 +119,7 @@ class AccountAdmin(AccountPage, CrmAccountAdmin):
     list_filter = [MineFirst, ScoreFilter, MomentumFilter, FitFilter, GapFilter, TeamFilter, StatusFilter, IndustryFilter]
     list_select_related = ["owner", "standing"]
     sorted_part = "standing"
+    bulk_deeds = CrmAccountAdmin.bulk_deeds | {"add_to_list": ADD_TO_LIST}
     ordering = [F("standing__score").desc(nulls_last=True), "pk"]
     list_before_template = "abm/admin/account_legend.html"
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from crm import access, accounts
-from crm.admin import choices, deeds
+from crm.admin import bulk, choices, deeds
 from crm.admin.account_page import AccountPage
 from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, chip
 from crm.admin.merges import Mergeable
@@ -74,6 +74,8 @@ class AccountAdmin(Mergeable, AccountPage):
     search_fields = ["domain", "name"]
     search_help_text = _("Name or web domain")
     autocomplete_fields = ["parent"]
+    actions = ["export_rows"]
+    bulk_deeds = {"hand_over_many": bulk.ACCOUNTS}
     actions_detail = ["assign_role", "hand_over", "merge_with"]
     fieldsets = [
         (

@@ -11,6 +11,7 @@ from unfold.decorators import display
 
 from crm import activities, activity_kinds
 from crm.admin import deeds
+from crm.admin.bulk import BulkPage
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
@@ -45,7 +46,7 @@ class MakerFilter(WorkFilter):
 
 
 @admin.register(Activity)
-class ActivityAdmin(RecordAdmin):
+class ActivityAdmin(BulkPage, RecordAdmin):
     """Activities."""
 
     place = Place("events", 1, "timeline")
@@ -56,6 +57,7 @@ class ActivityAdmin(RecordAdmin):
     list_select_related = ["account", "contact__person"]
     # Not the subject: an index on the letters of millions of subjects would cost every call that is logged.
     search_fields = ["account__name", "account__domain"]
+    actions = ["export_rows"]
     search_help_text = _("Account or web domain")
     tabs = (Tab(_("By people"), "made_by=people"), Tab(_("By machines"), "made_by=machines"), Tab(_("All"), "made_by=all"))
     everything = "?made_by=all"

@@ -21,6 +21,7 @@ from unfold.enums import ActionVariant
 from crm import contacts, deliverability, policy, privacy
 from crm.admin import deeds
 from crm.admin.account_page import activity_rows
+from crm.admin.bulk import BulkPage
 from crm.admin.lists import OwnerFilter, WorkFilter, chip, chips
 from crm.admin.merges import Mergeable
 from crm.admin.saved_views import Tab
@@ -89,7 +90,7 @@ class AccountOwnerFilter(OwnerFilter):
 
 
 @admin.register(Contact)
-class ContactAdmin(Mergeable, RememberedAdmin):
+class ContactAdmin(BulkPage, Mergeable, RememberedAdmin):
     """Contacts: a person's job at one account."""
 
     place = Place("selling", 2, "contacts")
@@ -97,6 +98,7 @@ class ContactAdmin(Mergeable, RememberedAdmin):
     list_display = ["title", "account", "roles", "email", "phone", "state"]
     list_filter = [AtWorkFilter, AccountOwnerFilter]
     search_fields = ["email", "person__family_name", "person__given_name", "account__name"]
+    actions = ["export_rows"]
     search_help_text = _("Name, e-mail or account")
     tabs = (
         Tab(_("All that I may see"), ""),

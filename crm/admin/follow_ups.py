@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
 from crm import follow_ups, policy
-from crm.admin import deeds
+from crm.admin import bulk, deeds
+from crm.admin.bulk import BulkPage
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
@@ -70,7 +71,7 @@ class Result(forms.Form):
 
 
 @admin.register(FollowUp)
-class FollowUpAdmin(RememberedAdmin):
+class FollowUpAdmin(BulkPage, RememberedAdmin):
     """Tasks."""
 
     place = Place("selling", 5, "task_alt")
@@ -91,6 +92,8 @@ class FollowUpAdmin(RememberedAdmin):
     everything = "?whose=all&state=all"
     nothing_yet = _("No work is waiting for you. Add a task for what you promised somebody.")
     autocomplete_fields = ["account", "contact", "opportunity"]
+    actions = ["export_rows"]
+    bulk_deeds = {"give_many": bulk.FOLLOW_UPS}
     actions_detail = ["close", "reopen"]
     add_fieldsets = [(None, {"fields": ["text", ("due_on", "owner"), "account", "contact", "opportunity"]})]
     fieldsets = [

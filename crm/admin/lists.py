@@ -46,7 +46,7 @@ class MineFirst(OwnerFilter):
 
     def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
         is_asked = bool(model_admin.known_parameters(request) & set(request.GET))
-        self.default = "all" if is_asked or sight(request.user) is Sight.ALL else "me"
+        self.default = "all" if is_asked or request.resolver_match is None or sight(request.user) is Sight.ALL else "me"
         super().__init__(request, params, model, model_admin)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:

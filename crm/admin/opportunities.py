@@ -11,8 +11,8 @@ from unfold.decorators import display
 from crm import pipeline, policy
 from crm.admin import bulk
 from crm.admin.board import PipelineBoard
-from crm.admin.bulk import BulkPage
 from crm.admin.board_filters import PERIODS, board_link
+from crm.admin.bulk import BulkPage
 from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, WorkFilter, money, stage_chips
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
