@@ -16,9 +16,12 @@ class AbmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
 
         from abm import exports, merges, policy, privacy, receivers
+        from abm.models import AccountFit, AccountStanding, EngagementScore
         from crm import access
+        from crm.uploads import undoing
 
         access.register("abm")
+        undoing.is_computed(EngagementScore, AccountFit, AccountStanding)
         privacy.register()
         exports.register()
         merges.register()

@@ -17,9 +17,13 @@ class CrmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
 
         from crm import access, exports, policy, privacy
+        from crm.merges import privacy as merged_people
         from crm.pages import signed_in
+        from crm.uploads import privacy as imported_people
 
         access.register("crm")
+        merged_people.register()
+        imported_people.register()
         user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")
         privacy.retain_also("exports", exports.expire)
         policy.use_zone(settings.TIME_ZONE)

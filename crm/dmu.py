@@ -27,6 +27,9 @@ __all__ = [
     "wrong_role",
 ]
 
+# Asking the enumeration makes its list anew each time.
+_ROLES, _STANCES = frozenset(DmuRole.values), frozenset(Stance.values)
+
 
 def assign(
     *,
@@ -70,9 +73,9 @@ def _check(contact: Contact, role: str, stance: str, opportunity: Opportunity | 
 def wrong_role(role: str, stance: str, *, is_active: bool) -> dict[str, object]:
     """Say, by field, why this role cannot be given to somebody who works at the account or has left."""
     wrong: dict[str, object] = {}
-    if role not in DmuRole.values:
+    if role not in _ROLES:
         wrong["role"] = _("No such role.")
-    if stance not in Stance.values:
+    if stance not in _STANCES:
         wrong["stance"] = _("No such stance.")
     if not is_active:
         wrong["contact"] = _("Somebody who has left holds no role.")

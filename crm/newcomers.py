@@ -86,6 +86,11 @@ def judge_many(rows: Sequence[NewContact]) -> list[bulk.Reasons]:
     return [wrong for _person, _job, wrong in _judge(rows)]
 
 
+def wrong_details(row: NewContact) -> bulk.Reasons:
+    """Say what of a row cannot be right whatever is on record."""
+    return _values(row, translation.get_language())[2]
+
+
 def _judge(rows: Sequence[NewContact]) -> list[Judged]:
     language = translation.get_language()
     judged = [_values(row, language) for row in rows]
@@ -132,26 +137,38 @@ def _taken(rows: Sequence[NewContact]) -> tuple[set[tuple[int, str]], set[tuple[
 
 
 @transaction.atomic
-def assign_many(rows: Sequence[NewRole], *, at: datetime, by: User | None = None, reason: str | None = None) -> list[Made]:
-    """Give roles as `dmu.assign` does. A role that is held already goes through it, and is not among those made."""
-    people = Contact.objects.filter(pk__in={row.contact_id for row in rows})
-    active = {contact.pk: contact for contact in people.claimed().active().order_by("pk")}
-    current = DmuMembership.objects.current().standing().filter(contact__in=active)
-    held = set(current.values_list("contact_id", "role").order_by())
-    by_id, today, written, made = by.pk if by else None, policy.day_of(at), list[tuple[object, ...]](), list[Made]()
+def assign_many(
+    rows: Sequence[NewRole], *, at: datetime, by: User | None = None, reason: str | None = None, just_added: bool = False
+) -> list[Made]:
+    """Give roles as `dmu.assign` does. A role that is held already goes through it, and is not among those made.
+
+    `just_added`: all of these contacts were added in this transaction, where nobody else can reach them.
+    """
+    active, held = (None, set[tuple[int, str]]()) if just_added else _active_and_held(rows)
+    made, written = list[Made](), list[tuple[object, ...]]()
     ids = iter(bulk.next_ids(DmuMembership, len(rows)))
     for row in rows:
-        wrong = dmu.wrong_role(row.role, row.stance, is_active=row.contact_id in active)
+        wrong = dmu.wrong_role(row.role, row.stance, is_active=active is None or row.contact_id in active)
         if wrong or (row.contact_id, row.role) in held:
             made.append(Made(None, wrong))
             if not wrong:
-                dmu.assign(contact=active[row.contact_id], role=row.role, stance=row.stance, is_assumed=row.is_assumed, at=at, by=by)
+                contact = Contact.objects.get(pk=row.contact_id)
+                dmu.assign(contact=contact, role=row.role, stance=row.stance, is_assumed=row.is_assumed, at=at, by=by)
             continue
         held.add((row.contact_id, row.role))
         made.append(Made(next(ids)))
         written.append((made[-1].record_id, row.contact_id, row.account_id, row.role, row.stance, row.is_assumed))
-    bulk.insert(DmuMembership, ("id", "contact", "account", "role", "stance", "is_assumed"), written, at=at, said_by=by_id, since=today)
+    by_id, names = by.pk if by else None, ("id", "contact", "account", "role", "stance", "is_assumed")
+    bulk.insert(DmuMembership, names, written, at=at, said_by=by_id, since=policy.day_of(at))
     bulk.begin_history(DmuMembership, [one.record_id for one in made if one.record_id], at=at, reason=reason, by_id=by_id)
-    if accounts := sorted({contact.account_id for contact in active.values()}):
+    if accounts := sorted({row.account_id for row, one in zip(rows, made, strict=True) if not one.wrong}):
         events.tell(events.dmu_changed, account_ids=accounts)
     return made
+
+
+def _active_and_held(rows: Sequence[NewRole]) -> tuple[set[int], set[tuple[int, str]]]:
+    """Keep others off these contacts; give those who work there, and the roles they hold."""
+    people = Contact.objects.filter(pk__in={row.contact_id for row in rows})
+    active = set(people.claimed().active().order_by("pk").values_list("pk", flat=True))
+    current = DmuMembership.objects.current().standing().filter(contact__in=active).order_by()
+    return active, set(current.values_list("contact_id", "role"))

@@ -86,10 +86,9 @@ class ContactWriter:
 
     def _judged(self, rows: Sequence[ContactFacts], homeless: list[tuple[int, Any]], outcome: Outcome) -> list[tuple[int, Any]]:
         """Leave out, before an account is made for them, people who cannot be added anyway."""
-        # Each at an account of its own, so that only the values themselves are judged.
-        people = [replace(rows[number].person, account_id=-number - 1, external_id="") for number, _company in homeless]
         kept = []
-        for (number, company), wrong in zip(homeless, newcomers.judge_many(people), strict=True):
+        for number, company in homeless:
+            wrong = newcomers.wrong_details(rows[number].person)
             if wrong:
                 outcome.refuse(rows[number].row, wrong, self.headers)
             else:
@@ -114,9 +113,11 @@ class ContactWriter:
     def _there(self, placed: Sequence[tuple[ContactFacts, int]]) -> dict[Key, Contact]:
         """Look up the contacts that rows may mean, by each name that they have."""
         people = [facts.person for facts, _account in placed]
-        accounts = {account for _facts, account in placed if account > 0}
+        new = {account for account, _number in self.companies.fresh}
+        accounts = {account for _facts, account in placed if account > 0} - new
         by_id = Q(source=self.upload.source, external_id__in={one.external_id for one in people if one.external_id})
-        emails = {one.email.lower() for one in people if one.email}
+        # At an account that was made a moment ago there is nobody.
+        emails = {facts.person.email.lower() for facts, account in placed if facts.person.email and account not in new}
         at_homes = Q(account__in=accounts)
         names = {one.family_name.lower() for one in people if not one.email and not one.external_id}
         rows = Contact.objects.select_related("person").annotate(address=Lower("email"), family=Lower("person__family_name")).order_by("pk")
@@ -190,7 +191,7 @@ class ContactWriter:
             outcome.made(Kind.CONTACT, made.record_id, facts.row.line)
             roles += [NewRole(made.record_id, person.account_id, role, facts.stance, is_assumed=True) for role in facts.roles]
         if roles and not self.is_trial:
-            newcomers.assign_many(roles, at=at, by=self.user, reason=reason_of(self.upload))
+            newcomers.assign_many(roles, at=at, by=self.user, reason=reason_of(self.upload), just_added=True)
 
     def _forget(self, facts: ContactFacts, account_id: int) -> None:
         for key in _row_keys(facts.person, account_id):

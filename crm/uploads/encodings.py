@@ -35,13 +35,10 @@ def text_lines(file: IO[bytes], *, name: str) -> tuple[Encoding, Iterator[str]]:
 
 
 def _lines(text: io.TextIOWrapper, *, name: str) -> Iterator[str]:
-    try:
-        while line := text.readline(_LINE_CHARACTERS):
-            if len(line) == _LINE_CHARACTERS:
-                raise ImportRefused(_("%(file)s is no CSV file: it has a line of more than a million characters.") % {"file": name})
-            yield line
-    finally:
-        text.detach()
+    while line := text.readline(_LINE_CHARACTERS):
+        if len(line) == _LINE_CHARACTERS:
+            raise ImportRefused(_("%(file)s is no CSV file: it has a line of more than a million characters.") % {"file": name})
+        yield line
 
 
 def _encoding(file: IO[bytes], *, name: str) -> Encoding:

@@ -167,6 +167,8 @@ def resume(upload: Upload, *, by: User, at: datetime) -> Upload:
 
 def undo(upload: Upload, *, by: User, at: datetime) -> Upload:
     """Let a worker take back what an import did; it stops for good where it is."""
+    if not upload.file.name:
+        raise Conflict(_("This import ended too long ago to be undone."))
     begun = (State.RUNNING, State.PAUSED, State.FINISHED, State.FAILED)
     return _move(upload, begun, state=State.UNDOING, tries=0, error="", heartbeat_at=at, finished_at=None)
 

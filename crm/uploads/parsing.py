@@ -28,6 +28,9 @@ _MOMENT = re.compile(
     r"(?:(\d{4})-(\d\d?)-(\d\d?)|(\d\d?)([/.-])(\d\d?)[/.-](\d{4}))"
     r"(?:[T ,]+(\d\d?):(\d\d)(?::(\d\d)(?:\.\d+)?)?\s*([AaPp]\.?[Mm]\.?)?\s*(Z|UTC|[+-]\d\d:?\d\d)?)?"
 )
+# Asking the enumerations makes their lists anew each time.
+_STATUSES, _FUNCTIONS = frozenset(Account.Status.values), frozenset(Contact.Function.values)
+_LEGAL_BASES, _ROLES, _STANCES = frozenset(Contact.LegalBasis.values), frozenset(DmuRole.values), frozenset(Stance.values)
 _LARGEST_REVENUE, _MOST_EMPLOYEES, _LAST_YEAR = Decimal(10) ** 14, 2**31, 2101
 
 
@@ -133,7 +136,7 @@ class Parser:
             "name": name,
             "domain": values["domain"],
             "external_id": self.source_id(values["external_id"]),
-            "status": _word(values, "status", STATUSES, Account.Status.values, otherwise=""),
+            "status": _word(values, "status", STATUSES, _STATUSES, otherwise=""),
             "industry": values["industry"],
             "employees": line.whole("employees", below=_MOST_EMPLOYEES),
             "revenue": line.amount("revenue", below=_LARGEST_REVENUE),
@@ -157,14 +160,14 @@ class Parser:
             email=values["email"],
             phone=values["phone"],
             job_title=values["job_title"],
-            function=_word(values, "function", FUNCTIONS, Contact.Function.values, otherwise=""),
+            function=_word(values, "function", FUNCTIONS, _FUNCTIONS, otherwise=""),
             language=_language(values["language"]),
-            legal_basis=_word(values, "legal_basis", LEGAL_BASES, Contact.LegalBasis.values) or self.upload.legal_basis,
+            legal_basis=_word(values, "legal_basis", LEGAL_BASES, _LEGAL_BASES) or self.upload.legal_basis,
             source=self.upload.source,
             external_id=self.source_id(values["external_id"]),
             opted_out=_truth(values, "opted_out"),
         )
-        stance = _word(values, "stance", STANCES, Stance.values) or stance
+        stance = _word(values, "stance", STANCES, _STANCES) or stance
         return ContactFacts(row, self._company(values, values["email"]), person, roles, stance)
 
     def _activity(self, row: Row, values: dict[str, str]) -> ActivityFacts:
@@ -235,7 +238,7 @@ def _with_own_id(facts: ActivityFacts) -> ActivityFacts:
     return ActivityFacts(**{name: getattr(facts, name) for name in ActivityFacts.__slots__} | {"external_id": f"row:{digest}"})
 
 
-def _word(values: Mapping[str, str], name: str, words: Mapping[str, str], codes: list[str], *, otherwise: str | None = None) -> str:
+def _word(values: Mapping[str, str], name: str, words: Mapping[str, str], codes: frozenset[str], *, otherwise: str | None = None) -> str:
     """Translate a word to our code; an unknown one is wrong, or (`otherwise`) as if it were not there."""
     text = values[name]
     if not text:
@@ -259,8 +262,8 @@ def _roles(text: str) -> tuple[tuple[str, ...], str]:
     roles, stance = list[str](), str(Stance.NEUTRAL)
     for part in re.split(r"[;,/|]", text):
         word = key(part)
-        role = word if word in DmuRole.values else ROLES.get(word)
-        if role in Stance.values:
+        role = word if word in _ROLES else ROLES.get(word)
+        if role in _STANCES:
             stance = role
         elif role:
             roles.append(role)

@@ -9,7 +9,7 @@ from django.db.models import Count, Max, Model
 from django.utils.translation import gettext as _
 
 from crm import activities, events, policy
-from crm.models import Account, Activity, Contact, DmuMembership, Person, Upload, UploadedRecord
+from crm.models import Account, AccountKey, AccountPair, Activity, Contact, ContactPair, DmuMembership, Person, Upload, UploadedRecord
 from crm.uploads.activities import fingerprint
 
 Kind = UploadedRecord.Kind
@@ -22,7 +22,7 @@ _ORDER: tuple[tuple[str, Any], ...] = (
     (Kind.ACCOUNT, Account),
 )
 # What is computed anew from the records, by tables that go with them.
-_COMPUTED: set[type[Model]] = set()
+_COMPUTED: set[type[Model]] = {AccountKey, AccountPair, ContactPair}
 
 
 def is_computed(*models: type[Model]) -> None:
