@@ -264,7 +264,7 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
-    "STYLES": [lambda _request: static("crm/theme.css")],
+    "STYLES": [lambda _request: static("crm/theme.css"), lambda _request: static("crm/search.css")],
     "SCRIPTS": [lambda _request: static("crm/keys.js")],
     "ACCOUNT": {"navigation": [{"title": lambda _request: _("My account"), "link": reverse_lazy("me")}]},
     "DASHBOARD_CALLBACK": "abm.admin.my_day.panels",

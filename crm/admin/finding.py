@@ -25,28 +25,36 @@ def keys(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[Any]:
 
     An "or" over the columns of several tables follows no index; so each column is asked by itself.
     """
+    parts = by_column(rows.order_by(), fields, term)
+    return list(united([part.values_list("pk", flat=True) for part in parts], at_most=REACHABLE + 1)[: REACHABLE + 1])
+
+
+def by_column(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[QuerySet[Any]]:
+    """Give the rows that hold the longest word in one field, for each field; the other words may stand in any."""
     first, *others = words_of(term)
     for word in others:
-        rows = rows.filter(_anywhere(fields, word))
-    parts = [_some(rows.order_by().filter(_holds(field, first)).values_list("pk", flat=True)) for field in fields]
-    found = parts[0].union(*parts[1:]) if len(parts) > 1 else parts[0]
-    return list(found[: REACHABLE + 1])
+        rows = rows.filter(anywhere(fields, word))
+    return [rows.filter(_holds(field, first)) for field in fields]
+
+
+def united(parts: Sequence[QuerySet[Any, Any]], *, at_most: int) -> QuerySet[Any, Any]:
+    """Put rows of several questions together, so many of each at most; one question of the database."""
+    # SQLite knows no LIMIT inside a union; there the union's own has to do.
+    inside = connections[parts[0].db].features.supports_slicing_ordering_in_compound
+    first, *others = [part[:at_most] for part in parts] if inside else parts
+    return first.union(*others)[: at_most * len(parts)] if others else first[:at_most]
 
 
 def all_of(rows: QuerySet[Any], fields: Sequence[str], term: str) -> QuerySet[Any]:
     """Keep every row in which every word stands somewhere in the fields, however many there are."""
     for word in words_of(term):
-        rows = rows.filter(_anywhere(fields, word))
+        rows = rows.filter(anywhere(fields, word))
     return rows
 
 
-def _anywhere(fields: Sequence[str], word: str) -> Q:
+def anywhere(fields: Sequence[str], word: str) -> Q:
+    """Select rows that hold a word in any of the fields."""
     return reduce(or_, (_holds(field, word) for field in fields))
-
-
-def _some(rows: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
-    # SQLite knows no LIMIT inside a union; there the union's own has to do.
-    return rows[: REACHABLE + 1] if connections[rows.db].features.supports_slicing_ordering_in_compound else rows
 
 
 def _holds(field: str, word: str) -> Q:
