@@ -8,13 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from publicsuffixlist import PublicSuffixList
 
 from crm import bulk, events, policy
 from crm.errors import Invalid
-from crm.models import Account, FollowUp, Opportunity, Team, User
+from crm.models import Account, FollowUp, Merge, Opportunity, Team, User
 
 # What is said of an account in plain values.
 FACTS = (
@@ -46,11 +47,20 @@ def registrable_domain(text: str) -> str:
 
 
 def match(text: str) -> Account | None:
-    """Find the account of a web site or mail address; a free-mail address belongs to no company."""
+    """Find the account of a web site or mail address; a free-mail address belongs to no company.
+
+    The domain of an account that was merged leads to the one that it was merged into.
+    """
     domain = registrable_domain(text)
     if not domain or domain in policy.MAIL.free_domains:
         return None
-    return Account.objects.filter(domain=domain).first()
+    former = Account.objects.filter(merges__in=_former([domain]))
+    return Account.objects.filter(domain=domain).first() or former.first()
+
+
+def _former(domains: Iterable[str]) -> "QuerySet[Merge]":
+    """Select the merges of accounts that had these domains: nobody else may have them while the merge stands."""
+    return Merge.objects.standing().filter(folded_domain__in=domains)
 
 
 def open(*, at: datetime, by: User | None = None, **facts: object) -> Account:
@@ -114,6 +124,7 @@ def judge_many(rows: Sequence[Mapping[str, Any]]) -> list[bulk.Reasons]:
     domains = {domain for row in rows if (domain := _domain(row))}
     ids = {row["external_id"] for row in rows if row.get("external_id")}
     taken = set(Account.objects.filter(domain__in=domains).values_list("domain", flat=True))
+    taken |= set(_former(domains).values_list("folded_domain", flat=True))
     known = set(Account.objects.filter(external_id__in=ids).values_list("source", "external_id"))
     found = []
     for row in rows:
@@ -162,8 +173,10 @@ def _check(account: Account, facts: Mapping[str, object]) -> None:
     wrong = _wrong_facts({"name": account.name} | said) | _wrong_domain(account.domain)
     account.domain = registrable_domain(account.domain)
     others = Account.objects.exclude(pk=account.pk)
-    if account.domain and "domain" not in wrong and others.filter(domain=account.domain).exists():
-        wrong["domain"] = _taken(account.domain)
+    if account.domain and "domain" not in wrong:
+        former = _former([account.domain]).exclude(account=account.pk)
+        if others.filter(domain=account.domain).exists() or former.exists():
+            wrong["domain"] = _taken(account.domain)
     if account.external_id and others.filter(source=account.source, external_id=account.external_id).exists():
         wrong["external_id"] = _ID_TAKEN
     if wrong:

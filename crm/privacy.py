@@ -26,6 +26,7 @@ from crm.models import (
     Departure,
     DmuMembership,
     FollowUp,
+    MergedRecord,
     Person,
     Suppression,
     User,
@@ -107,7 +108,16 @@ def _contacts_of(person: Person) -> list[int]:
     """Give every contact of a person, also those deleted with their account: their histories still name the person."""
     now_of_another = Contact.objects.filter(pk=OuterRef("id")).exclude(person=person)
     ever = Contact.history.filter(~Exists(now_of_another), person_id=person.pk).order_by().values_list("id", flat=True)
-    return sorted({*Contact.objects.filter(person=person).values_list("pk", flat=True), *ever})
+    return with_merged({*Contact.objects.filter(person=person).values_list("pk", flat=True), *ever})
+
+
+def with_merged(contact_ids: Iterable[int]) -> list[int]:
+    """Add the contacts that were merged into these: their histories are still there, and they may come back."""
+    found = set(contact_ids)
+    merged = MergedRecord.objects.filter(model="crm.contact", merge__undone_at=None)
+    while more := set(merged.filter(kept_id__in=found).values_list("folded_id", flat=True)) - found:
+        found |= more
+    return sorted(found)
 
 
 @transaction.atomic
@@ -198,7 +208,7 @@ def _in_batches(rows: QuerySet[Any], act: Callable[[list[int]], object]) -> int:
 
 def _forget(contact_ids: Sequence[int], *, at: datetime) -> None:
     _lock(Contact.objects.filter(pk__in=contact_ids))
-    _erase_contacts(contact_ids, at=at)
+    _erase_contacts(with_merged(contact_ids), at=at)
     remembered = Contact.objects.filter(person=OuterRef("pk"), erased_at=None)
     _erase_persons(Person.objects.filter(contacts__in=contact_ids, erased_at=None).exclude(Exists(remembered)).distinct(), at=at)
 

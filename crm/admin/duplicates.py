@@ -10,7 +10,6 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.text import capfirst
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -136,8 +135,8 @@ class PairAdmin(ReadOnlyAdmin):
         """Say what is on file that looks like what somebody types; of what is out of sight only that it is there, and whose."""
         if not self.has_view_permission(request):
             raise Http404
-        matches = self.matches({name: value[:200] for name, value in request.GET.items()})
-        model = AccountPair._meta.get_field("one").related_model if self.model is AccountPair else Contact
+        matches = self.matches({name: str(value)[:200] for name, value in request.GET.items()})
+        model: Any = Account if self.model is AccountPair else Contact
         records = model.objects.filter(pk__in=[match.pk for match in matches]).select_related(*self.related)
         known = {record.pk: record for record in records}
         seen = set(model.objects.visible_to(request.user).filter(pk__in=known).values_list("pk", flat=True))

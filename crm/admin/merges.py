@@ -1,5 +1,6 @@
 """Merges: two records side by side, one click that makes them one, and one that undoes it."""
 
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
@@ -32,7 +33,9 @@ MODELS: dict[str, Any] = {"account": Account, "contact": Contact}
 class Other(forms.Form):
     """Ask for the record that is the same one."""
 
-    other = forms.ModelChoiceField(Account.objects.none(), label=_("The same as"), help_text=_("You see both side by side before anything happens."))
+    other = forms.ModelChoiceField(
+        Account.objects.none(), label=_("The same as"), help_text=_("You see both side by side before anything happens.")
+    )
 
     def __init__(self, *args: Any, record: Any, request: HttpRequest, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -160,7 +163,9 @@ class MergeAdmin(ReadOnlyAdmin):
         if not self.may_undo(request, merge):
             raise PermissionDenied
         deed = partial(merges.unmerge, merge, by=doer(request))
-        warning = _("Both records come back as they were, with everything that moved. What came since stays, or goes along with its person or deal.")
+        warning = _(
+            "Both records come back as they were, with everything that moved. What came since stays, or goes along with its person or deal."
+        )
         form, back = deeds.Nothing(deeds.filled(request)), page_of(merge)
         title, done = _("Undo this merge"), _("The merge is undone: both records are there again.")
         return self.ask(request, merge, form, deed, title=title, done=done, warning=warning, back=back)
@@ -203,7 +208,7 @@ class MergeAdmin(ReadOnlyAdmin):
         told = [line for line in preview.lines if line.fact.says(line.kept) or line.fact.says(line.folded)]
         first, second = sorted((kept.pk, folded.pk))
         pairs = AccountPair if kind == "account" else ContactPair
-        return self.admin_site.each_context(request) | {
+        context: dict[str, Any] = self.admin_site.each_context(request) | {
             "title": _("Merge two accounts") if kind == "account" else _("Merge two contacts"),
             "kept": kept,
             "folded": folded,
@@ -220,6 +225,7 @@ class MergeAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "media": self.media,
         }
+        return context
 
 
 def compared_line(line: merges.Line) -> dict[str, Any]:
@@ -232,7 +238,9 @@ def shown(record: Any, names: tuple[str, ...]) -> str:
     """Write what a record says in these columns, as a person reads it."""
     if names[0] == "family_name":
         return str(record)
-    return " · ".join(filter(None, (_one(record, name) for name in names)))
+    said = [_one(record, name) for name in names]
+    # A currency without an amount says nothing, nor does a source without an id.
+    return " · ".join(filter(None, said)) if said[0] or (names[0].endswith("_id") and names[0] != "external_id") else ""
 
 
 def _one(record: Any, name: str) -> str:
@@ -242,6 +250,8 @@ def _one(record: Any, name: str) -> str:
         return ""
     if field.choices:
         return str(getattr(record, f"get_{field.name}_display")())
+    if isinstance(value, Decimal | int) and name != "founded_year":
+        return str(number_format(value, force_grouping=True))
     if hasattr(value, "tzinfo"):
         return date_format(localtime(value), "SHORT_DATETIME_FORMAT")
     return str(getattr(value, "name", value) if field.name == "country" else value)

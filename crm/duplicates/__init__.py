@@ -95,4 +95,4 @@ def dismiss(pair: AccountPair | ContactPair, *, by: User | None, at: datetime) -
 
 def restore(pair: AccountPair | ContactPair) -> None:
     """Show a pair again that was said to be no duplicate."""
-    type(pair).objects.filter(pk=pair.pk).update(dismissed_at=None, dismissed_by=None)  # type: ignore[attr-defined]
+    type(pair).objects.filter(pk=pair.pk).update(dismissed_at=None, dismissed_by=None)

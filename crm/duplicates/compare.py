@@ -92,7 +92,7 @@ def _is_called(one: Company, other: Company, label: str) -> bool:
 
 def _place(one: Company, other: Company) -> dict[str, int]:
     """Judge where two companies are, as far as it is known of both."""
-    found = {}
+    found: dict[str, int] = {}
     if one.country and other.country:
         found |= {"same_country": 1} if one.country == other.country else {"other_country": -16}
     if one.city and other.city:

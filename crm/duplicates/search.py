@@ -107,7 +107,8 @@ def human_facts(contacts: QuerySet[Contact]) -> dict[int, Human]:
         "pk", "person__given_name", "person__family_name", "email", "phone", "job_title", "account_id"
     )  # fmt: skip
     return {
-        pk: Human(f"{given} {family}".strip(), email, str(phone or ""), title, account) for pk, given, family, email, phone, title, account in rows
+        pk: Human(f"{given} {family}".strip(), email, str(phone or ""), title, account)
+        for pk, given, family, email, phone, title, account in rows
     }
 
 

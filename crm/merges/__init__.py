@@ -130,7 +130,7 @@ def _write_down(kept: Record, folded: Record, doing: Doing, crossing: dict[str, 
         folded_id=folded.pk,
         kept_name=str(kept)[:210],
         folded_name=str(folded)[:210],
-        folded_domain=folded.domain if isinstance(folded, Account) else "",
+        folded_domain=_former_domain(kept, folded),
         steps=doing.ledger.steps,
         figures={"moved": dict(doing.ledger.moved), "settled": dict(doing.ledger.settled), "crossing": crossing},
         merged_at=doing.at,
@@ -139,6 +139,14 @@ def _write_down(kept: Record, folded: Record, doing: Doing, crossing: dict[str, 
     gone = [MergedRecord(merge=made, model=label, folded_id=old, kept_id=new) for label, old, new in doing.ledger.records]
     MergedRecord.objects.bulk_create(gone)
     return made
+
+
+def _former_domain(kept: Record, folded: Record) -> str:
+    """Give the domain that was lost: the one of the two that was not chosen."""
+    if not isinstance(kept, Account) or not isinstance(folded, Account):
+        return ""
+    now = Account.objects.values_list("domain", flat=True).get(pk=kept.pk)
+    return next((domain for domain in (folded.domain, kept.domain) if domain and domain != now), "")
 
 
 def unmerge(done: Merge, *, by: User | None, at: datetime) -> Merge:
@@ -176,7 +184,9 @@ def _unmerge(done: Merge, *, by: User | None, at: datetime) -> Merge:
     _opt_both_out(done)
     left = {label: count - followed.get(label, 0) for label, count in stayed.items() if count > followed.get(label, 0)}
     done.figures |= {"stayed": left, "followed": followed, "changed": sorted(set(changed))}
-    done.save(update_fields=["figures"])
+    # Nothing is left to undo, and what was kept of people need not be kept any longer.
+    done.steps = []
+    done.save(update_fields=["figures", "steps"])
     events.tell(events.dmu_changed, account_ids=touched)
     return done
 

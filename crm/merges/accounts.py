@@ -42,7 +42,7 @@ def _keep_tree(doing: Doing, kept: Account, folded: Account, values: dict[str, A
     if folded.pk in _above(kept):
         doing.ledger.change(Account, kept.pk, parent_id=folded.parent_id)
         values.pop("parent_id", None)
-    parent = Account.objects.filter(pk=values.get("parent_id")).first()
+    parent = Account.objects.filter(pk=values.get("parent_id") or 0).first()
     if parent is not None and (parent.pk == kept.pk or {kept.pk, folded.pk} & set(_above(parent))):
         values.pop("parent_id")
 
@@ -75,7 +75,8 @@ def _tables() -> Iterator[tuple[type[Any], str, type[Any]]]:
 def _crossing(model: type[Any], name: str, ids: tuple[int, int]) -> QuerySet[Any]:
     """Select rows at one of two accounts whose person or deal is at the other."""
     rows = model._base_manager.filter(account__in=ids, **{f"{name}__account__in": ids})
-    return rows.exclude(account=F(f"{name}__account"))
+    crossing: QuerySet[Any] = rows.exclude(account=F(f"{name}__account"))
+    return crossing
 
 
 def crossing(kept_id: int, folded_id: int) -> dict[str, list[int]]:

@@ -21,6 +21,7 @@ from crm.models import (
     User,
 )
 
+
 class Doing(NamedTuple):
     """A merge at work: its ledger, and who does it when."""
 

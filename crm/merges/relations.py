@@ -6,7 +6,6 @@ from typing import Any
 
 from django.db import models
 from django.db.models import F, Field, Q, UniqueConstraint
-from django.db.models.expressions import Combinable
 
 from crm.models import Account, Contact, Person
 
@@ -72,7 +71,7 @@ def collisions(field: "Field[Any, Any]", kept_id: object, folded_id: object) -> 
         yield from [(mine[key], pk) for key, pk in theirs.items() if key in mine]
 
 
-def _unique(model: type[models.Model]) -> Iterator[tuple[list[Combinable], Q]]:
+def _unique(model: type[models.Model]) -> Iterator[tuple[list[Any], Q]]:
     for constraint in model._meta.constraints:
         if isinstance(constraint, UniqueConstraint):
             yield [*constraint.expressions, *map(F, constraint.fields)], constraint.condition or Q()
@@ -84,11 +83,11 @@ def _unique(model: type[models.Model]) -> Iterator[tuple[list[Combinable], Q]]:
 
 
 def _names(expression: Any) -> set[str]:
-    parts = [expression] if isinstance(expression, F) else expression.flatten()
-    return {part.name for part in parts if isinstance(part, F)}
+    parts: list[Any] = [expression] if isinstance(expression, F) else list(expression.flatten())
+    return {str(part.name) for part in parts if isinstance(part, F)}  # type: ignore[attr-defined]
 
 
-def _keys(field: "Field[Any, Any]", owner: object, expressions: list[Combinable], condition: Q) -> dict[tuple[Any, ...], Any]:
+def _keys(field: "Field[Any, Any]", owner: object, expressions: list[Any], condition: Q) -> dict[tuple[Any, ...], Any]:
     """Map what must be unique beside the relation to the row; what is empty never collides."""
     rows = field.model._base_manager.filter(condition, **{field.attname: owner})
     named = {f"unique_{number}": expression for number, expression in enumerate(expressions)}

@@ -56,7 +56,11 @@ def _named(label: str, count: int) -> dict[str, object]:
 
 explain(
     "crm.contact",
-    ngettext_lazy("%(count)d person is known at both and becomes one contact.", "%(count)d people are known at both and become one contact each.", "count"),
+    ngettext_lazy(
+        "%(count)d person is known at both and becomes one contact.",
+        "%(count)d people are known at both and become one contact each.",
+        "count",
+    ),
 )
 explain(
     "shared_address",
@@ -68,13 +72,25 @@ explain(
 )
 explain(
     "crm.dmumembership",
-    ngettext_lazy("%(count)d role is held twice and becomes one; confirmed counts before assumed.", "%(count)d roles are held twice and become one each; confirmed counts before assumed.", "count"),
+    ngettext_lazy(
+        "%(count)d role is held twice and becomes one; confirmed counts before assumed.",
+        "%(count)d roles are held twice and become one each; confirmed counts before assumed.",
+        "count",
+    ),
 )
 explain(
     "crm.departure",
-    ngettext_lazy("%(count)d departure no longer counts: the record that stays says whether they work there.", "%(count)d departures no longer count: the records that stay say whether they work there.", "count"),
+    ngettext_lazy(
+        "%(count)d departure no longer counts: the record that stays says whether they work there.",
+        "%(count)d departures no longer count: the records that stay say whether they work there.",
+        "count",
+    ),
 )
 explain(
     "crm.followup",
-    ngettext_lazy("%(count)d open task is the same at both: one of the two is closed.", "%(count)d open tasks are the same at both: one of each two is closed.", "count"),
+    ngettext_lazy(
+        "%(count)d open task is the same at both: one of the two is closed.",
+        "%(count)d open tasks are the same at both: one of each two is closed.",
+        "count",
+    ),
 )

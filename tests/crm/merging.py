@@ -35,7 +35,9 @@ def two_accounts(*, team: Team | None, owner: User | None = None, people: int = 
     two = Two(kept, folded)
     for number in range(people):
         account = two[number % 2]
-        contact = make.ContactFactory(account=account, email=f"mens{number}@{account.domain}", phone="+31201234567", source="crm", external_id=f"C-{number}")
+        contact = make.ContactFactory(
+            account=account, email=f"mens{number}@{account.domain}", phone="+31201234567", source="crm", external_id=f"C-{number}"
+        )
         dmu.assign(contact=contact, role=ROLES[number % 5], at=AT - timedelta(days=100), is_assumed=number % 3 == 0)
     _happen(two, happenings)
     for number, stage in enumerate(("opportunity", "proposal", "won")):
@@ -46,7 +48,7 @@ def two_accounts(*, team: Team | None, owner: User | None = None, people: int = 
         follow_ups.open(reason="warming_up", owner=owner, due_on=date(2026, 3, 20), at=AT, account=account, about=f"account:{account.pk}")
     for ago in range(days, -1, -1):
         refresh.accounts([account.pk for account in two], at=AT, day=(AT - timedelta(days=ago)).date())
-    ActivityChange.objects.filter(pk__in=ActivityChange.objects.order_by("pk").values("pk")[:happenings - 7]).delete()
+    ActivityChange.objects.filter(pk__in=ActivityChange.objects.order_by("pk").values("pk")[: happenings - 7]).delete()
     return two
 
 
@@ -71,7 +73,9 @@ def _deal(account: Account, stage: str, *, team: Team | None) -> Opportunity:
     """Make a deal and lead it through its gates with real confirmations."""
     decider = contacts.add(account=account, given_name="Dirk", family_name=f"Decider {stage}", email=f"{stage}@{account.domain}", at=AT)
     dmu.assign(contact=decider, role="decider", at=AT)
-    deal = make.OpportunityFactory(account=account, team=team, stage="sql", amount=50_000, expected_close_on=date(2026, 5, 1), name=f"Deal {stage}")
+    deal = make.OpportunityFactory(
+        account=account, team=team, stage="sql", amount=50_000, expected_close_on=date(2026, 5, 1), name=f"Deal {stage}"
+    )
     for kind in ("budget", "authority", "need", "timing"):
         confirmations.confirm(deal, kind=kind, contact=decider, evidence="Zei het.", at=AT, by=None)
     for to in ("opportunity", "proposal", "won"):
@@ -88,7 +92,9 @@ def _mail_and_doubt(two: Two) -> None:
         delivery = make.DeliveryFactory(contact=contact, message_id=f"<{account.pk}@quorum.example>")
         DeliveryReport.objects.create(source="test", external_id=str(account.pk), outcome="temporary", reported_at=AT, delivery=delivery)
         doubted = account.contacts.order_by("pk")[1]
-        signal = JobChangeSignal.objects.create(account=account, contact=doubted, opened_at=AT, effects=[{"effect": "suspected", "step": "opened", "id": doubted.pk}])
+        signal = JobChangeSignal.objects.create(
+            account=account, contact=doubted, opened_at=AT, effects=[{"effect": "suspected", "step": "opened", "id": doubted.pk}]
+        )
         SignalEvidence.objects.create(signal=signal, source="rep", key="word", text="Hoorde het.", seen_at=AT)
         domain = JobChangeSignal.objects.create(account=account, kind="domain", opened_at=AT)
         SignalEvidence.objects.create(signal=domain, source="bounce", key="report:1", seen_at=AT)
@@ -98,7 +104,9 @@ def _mail_and_doubt(two: Two) -> None:
 def _list(two: Two, *, team: Team | None) -> None:
     """Put both on one active list, one on a closed one, both in comparisons, and reject one."""
     team = team or make.TeamFactory()
-    lists = [TargetList.objects.create(name=name, team=team, starts_on=date(2026, 3, 1), ends_on=date(2026, 6, 1)) for name in ("A", "B", "C")]
+    lists = [
+        TargetList.objects.create(name=name, team=team, starts_on=date(2026, 3, 1), ends_on=date(2026, 6, 1)) for name in ("A", "B", "C")
+    ]
     other = make.AccountFactory()
     for slot, account in enumerate(two, start=1):
         TargetAccount.objects.create(target_list=lists[0], slot=slot, account=account, added_at=AT, fit_at_start=3, score_at_start="4.5")

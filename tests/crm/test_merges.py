@@ -34,7 +34,14 @@ def test_unmerge_restores_every_row_of_every_table(team: Team, rep: User, at: da
     assert rows_of(Activity, two.kept) == happenings
     assert rows_of(Contact, two.kept) == people + 3
     assert rows_of(Opportunity, two.kept) == 3
-    assert differences(before) > {"crm.account", "crm.contact", "crm.activity", "crm.opportunity", "abm.engagementscore", "abm.targetaccount"}
+    assert differences(before) > {
+        "crm.account",
+        "crm.contact",
+        "crm.activity",
+        "crm.opportunity",
+        "abm.engagementscore",
+        "abm.targetaccount",
+    }
 
     merges.unmerge(merges.Merge.objects.get(pk=done.pk), by=rep, at=at)
     assert differences(before) == set()
