@@ -74,7 +74,7 @@ class ContactWriter:
             elif _names_company(facts):
                 homeless.append((number, facts.company))
             else:
-                outcome.fail(facts.row, "", _("no company is named, and the address is nobody's at a known one"))
+                outcome.fail(facts.row, *self._homeless(facts))
         for number, answer in self.companies.make(self._judged(rows, homeless, outcome), at=at).items():
             if isinstance(answer, int):
                 found[number] = answer
@@ -83,6 +83,13 @@ class ContactWriter:
         for account_id, number in self.companies.fresh if not self.is_trial else ():
             outcome.made(Kind.ACCOUNT, account_id, rows[number].row.line)
         return [(rows[number], found[number]) for number in sorted(found)]
+
+    def _homeless(self, facts: ContactFacts) -> tuple[str, str]:
+        """Say why a row has no account: by the column that should name it."""
+        if facts.company.external_id:
+            sentence = _("there is no account with the id '%(id)s' of this source; import the accounts first")
+            return self.headers.get("account_external_id", ""), sentence % {"id": facts.company.external_id}
+        return "", _("no company is named, and the address is nobody's at a known one")
 
     def _judged(self, rows: Sequence[ContactFacts], homeless: list[tuple[int, Any]], outcome: Outcome) -> list[tuple[int, Any]]:
         """Leave out, before an account is made for them, people who cannot be added anyway."""
