@@ -13,6 +13,8 @@ from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_static.admin import StaticDevice
+from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.admin import ModelAdmin
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
@@ -23,6 +25,9 @@ from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, doer, page_of
 from crm.errors import CrmError
 from crm.models import SignInEvent, User
+
+# The package's own pages show every secret.
+admin.site.unregister([StaticDevice, TOTPDevice])
 
 
 class WayInAdmin(ModelAdmin):

@@ -80,7 +80,18 @@ def answer_error(error: Exception, context: Mapping[str, Any]) -> Response | Non
     # OverflowError: a moment so near the ends of time that another time zone has no name for it.
     if isinstance(error, DataError | OverflowError):
         return Response(envelope("invalid", _("A value is larger than can be stored; nothing was changed.")), status=400)
-    return _answer_of_framework(_translated(error))
+    return _answer_of_framework(_hinted(_translated(error), context))
+
+
+def _hinted(error: Exception, context: Mapping[str, Any]) -> Exception:
+    """Tell who sends a key in another way than ours how to send it."""
+    request = context.get("request")
+    scheme = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0][:20] if request else ""
+    if not isinstance(error, exceptions.NotAuthenticated) or scheme.lower() in ("", "token"):
+        return error
+    hinted = exceptions.NotAuthenticated(_("Send the key as 'Authorization: Token KEY', not as '%(scheme)s'.") % {"scheme": scheme})
+    hinted.auth_header = getattr(error, "auth_header", None)
+    return hinted
 
 
 def _status_of(error: CrmError) -> int:

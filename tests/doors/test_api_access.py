@@ -88,3 +88,11 @@ def test_marketing_sees_every_record_and_a_former_colleague_none(resource, lead,
 
     assert len(api_client(marketer).get(f"/api/v1/{resource}").json()["results"]) == 1
     assert_refusal(api_client(lead).get(f"/api/v1/{resource}"), 401, "authentication_failed")
+
+
+def test_key_sent_in_another_way_is_refused_with_how_to_send_it(db):
+    answer = APIClient().get("/api/v1/accounts", HTTP_AUTHORIZATION="Bearer abc")
+
+    assert_refusal(answer, 401, "not_authenticated")
+    assert answer.json()["message"] == "Send the key as 'Authorization: Token KEY', not as 'Bearer'."
+    assert answer.headers["WWW-Authenticate"] == "Token"
