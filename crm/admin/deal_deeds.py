@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, QueryDict
 from django.shortcuts import get_object_or_404
 from django.utils.functional import Promise
@@ -18,10 +18,9 @@ from django.utils.translation import gettext_lazy as _
 from crm import access, confirmations, dmu, follow_ups, opportunities, pilots, policy
 from crm.admin import deeds
 from crm.admin.confirmations import Confirm, Withdraw
-from crm.admin.lists import BY_NAME
 from crm.admin.pilots import StartPilot, Verdict
 from crm.admin.site import doer
-from crm.models import ConfirmationKind, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stage, Stance, User
+from crm.models import ConfirmationKind, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stage, Stance
 
 Sent = QueryDict | None
 PEOPLE_OFFERED = 60
@@ -229,14 +228,6 @@ BESIDE_THE_DEAL: dict[str, Callable[[HttpRequest, Opportunity, QueryDict], Deed]
     "finish_task": finish_task,
     "snooze_task": snooze_task,
 }
-
-
-def owners(user: User, deal_id: Any) -> QuerySet[User]:
-    """Give whom a user may hand a deal to, by name; also who owns it now, that saving the rest changes no owner."""
-    offered = access.colleagues(user)
-    if str(deal_id or "").isdecimal():
-        offered = offered | User.objects.filter(opportunities=int(deal_id))
-    return offered.order_by(*BY_NAME).distinct()
 
 
 def people(deal: Opportunity) -> list[Contact]:

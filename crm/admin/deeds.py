@@ -5,6 +5,7 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -16,7 +17,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from crm.models import Account, Contact
+from crm import access
+from crm.models import Account, Contact, User
 
 INPUT = " ".join(INPUT_CLASSES)
 
@@ -93,6 +95,15 @@ def record(label: Any, queryset: Any = None, *, required: bool = True, help_text
 def offer(form: forms.Form, name: str, queryset: Any) -> None:
     """Give a form's field the records that this user may choose here."""
     cast(forms.ModelChoiceField, form.fields[name]).queryset = queryset
+
+
+def owners(request: HttpRequest, model: type[Model]) -> QuerySet[User]:
+    """Give whom the user may hand a record to, by name; also who has it now, so that saving the rest hands nothing over."""
+    match, user = request.resolver_match, cast(User, request.user)
+    known = str(match.kwargs.get("object_id", "")) if match else ""
+    holder = model._default_manager.filter(pk=int(known) if known.isdecimal() else 0).values("owner")
+    within_reach = Q(pk__in=access.colleagues(user).values("pk")) | Q(pk__in=holder)
+    return User.objects.filter(within_reach).order_by("first_name", "last_name", "username")
 
 
 def offer_accounts(form: forms.Form, name: str, request: HttpRequest) -> None:

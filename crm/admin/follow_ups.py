@@ -22,7 +22,7 @@ from crm.admin.lists import ChoicesFilter, WorkFilter, chip
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import RememberedAdmin, doer
-from crm.models import FollowUp, User
+from crm.models import FollowUp
 
 
 class MineFilter(WorkFilter):
@@ -125,7 +125,7 @@ class FollowUpAdmin(BulkPage, RememberedAdmin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "owner":
-            kwargs["queryset"] = User.objects.filter(is_active=True).order_by("first_name", "last_name", "username")
+            kwargs["queryset"] = deeds.owners(request, FollowUp)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:

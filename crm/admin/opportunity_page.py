@@ -14,7 +14,7 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action
 
 from crm import access, opportunities, policy
-from crm.admin import deal_deeds, deal_panels, stale
+from crm.admin import deal_deeds, deal_panels, deeds, stale
 from crm.admin.account_page import activity_rows
 from crm.admin.deal_deeds import Deed
 from crm.admin.deal_panels import Sheet, Tried
@@ -71,8 +71,7 @@ class OpportunityPage(RememberedAdmin):
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer as owner whom the user may hand work to, and who owns it now."""
         if db_field.name == "owner":
-            match = request.resolver_match
-            kwargs["queryset"] = deal_deeds.owners(doer(request), match.kwargs.get("object_id") if match else None)
+            kwargs["queryset"] = deeds.owners(request, Opportunity)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> Any:
