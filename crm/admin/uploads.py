@@ -104,7 +104,7 @@ class UploadAdmin(ReadOnlyAdmin):
         if what not in Upload.What.values or not self.has_add_permission(request):
             raise PermissionDenied
         fields = uploads.fields(what)
-        return as_csv([[str(field.label) for field in fields], [field.example for field in fields]], f"{what}-example.csv")
+        return as_csv([[field.name for field in fields], [field.example for field in fields]], f"{what}-example.csv")
 
     # --- one import --------------------------------------------------------------------------------
 
