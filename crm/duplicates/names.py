@@ -9,7 +9,7 @@ from rapidfuzz import fuzz
 LEGAL_FORMS = frozenset(
     """
     bv nv vof cv bvba sprl srl sa sas sarl sarlu eurl gmbh mbh ag kg kgaa ohg ug ek ev se ltd limited llc llp lp plc inc incorporated
-    corp corporation co company spa sl slu sas ab oy oyj aps asa sro spzoo kft zrt doo pty pte pvt stichting cooperatie cooperatief ua
+    corp corporation co company spa sl slu sas ab oy oyj as aps asa sro spzoo kft zrt doo pty pte pvt stichting cooperatie cooperatief ua
     """.split()  # noqa: SIM905  words read better as words
 )
 # Words that tell nothing apart; they count for less than the others, and never alone.
@@ -18,7 +18,7 @@ WEAK = frozenset(
 )
 # What decomposition leaves as it is.
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
-_INITIALS = re.compile(r"\b(?:\w\.\s?){2,}|\b\w(?:\.\s?\w)+\b")
+_INITIALS = re.compile(r"\b(?:\w[./]\s?){2,}|\b\w(?:[./]\s?\w)+\b")
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -31,7 +31,7 @@ def plain(text: str) -> str:
 @lru_cache(maxsize=50_000)
 def words(name: str) -> tuple[str, ...]:
     """Give the words of a company's name in their order, without its legal form: 'Bakkerij Bos B.V.' gives bakkerij, bos."""
-    joined = _INITIALS.sub(lambda found: re.sub(r"[.\s]", "", found[0]) + " ", plain(name).replace("'", "").replace("’", ""))
+    joined = _INITIALS.sub(lambda found: re.sub(r"[./\s]", "", found[0]) + " ", plain(name).replace("'", "").replace("’", ""))
     found = _WORDS.findall(joined)
     telling = [word for word in found if word not in LEGAL_FORMS]
     return tuple(telling or found)

@@ -56,7 +56,7 @@ def preview(kept: Record, folded: Record, *, by: User | None, at: datetime) -> P
             _fold(kept, folded, Doing(tried, at, by), {})
             raise _TakenBack
     except _TakenBack:
-        return Preview(lines, dict(tried.moved), dict(tried.settled))
+        return Preview(lines, dict(tried.moved), dict(+tried.settled))
     except CrmError as refusal:
         return Preview(lines, refusal=str(refusal))
 
@@ -80,11 +80,12 @@ def merge(kept: Record, folded: Record, *, choices: chosen.Choices, by: User | N
     there, at this moment.
     """
     chosen.refuse_unknown(kind_of(kept), choices)
-    doing = Doing(Ledger(), at, by)
+    # Now: afterwards the folded person has no name any more.
+    doing, named = Doing(Ledger(), at, by), (str(kept)[:210], str(folded)[:210])
     try:
         with transaction.atomic():
             crossing = _fold(kept, folded, doing, choices)
-            made = _write_down(kept, folded, doing, crossing)
+            made = _write_down(kept, folded, doing, crossing, named)
             events.tell(events.dmu_changed, account_ids=[made.account_id])
     except IntegrityError as error:
         raise Conflict(_("Something was recorded there at this moment; please try again.")) from error
@@ -122,17 +123,17 @@ def _refuse_contacts(kept: Contact, folded: Contact) -> None:
         raise Conflict(_("The data of one of them were erased: there is nothing to merge."))
 
 
-def _write_down(kept: Record, folded: Record, doing: Doing, crossing: dict[str, list[int]]) -> Merge:
+def _write_down(kept: Record, folded: Record, doing: Doing, crossing: dict[str, list[int]], named: tuple[str, str]) -> Merge:
     made = Merge.objects.create(
         kind=kind_of(kept),
         account_id=kept.pk if isinstance(kept, Account) else kept.account_id,
         kept_id=kept.pk,
         folded_id=folded.pk,
-        kept_name=str(kept)[:210],
-        folded_name=str(folded)[:210],
+        kept_name=named[0],
+        folded_name=named[1],
         folded_domain=_former_domain(kept, folded),
         steps=doing.ledger.steps,
-        figures={"moved": dict(doing.ledger.moved), "settled": dict(doing.ledger.settled), "crossing": crossing},
+        figures={"moved": dict(doing.ledger.moved), "settled": dict(+doing.ledger.settled), "crossing": crossing},
         merged_at=doing.at,
         merged_by=doing.by,
     )

@@ -9,6 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from phonenumber_field.phonenumber import PhoneNumber
 
 from crm.models.accounts import Account, within_sight
 from crm.models.users import User
@@ -21,7 +22,7 @@ class Exact(json.JSONEncoder):
         """Write what JSON does not know as its field reads it again."""
         if isinstance(value, date):
             return value.isoformat()
-        return str(value) if isinstance(value, Decimal) else super().default(value)
+        return str(value) if isinstance(value, Decimal | PhoneNumber) else super().default(value)
 
 
 class MergeQuerySet(models.QuerySet["Merge"]):

@@ -58,8 +58,27 @@ def report_of(account: Account) -> crm.DeliveryReport:
     )
 
 
+def merge_of(account: Account) -> crm.Merge:
+    names = {"kept_name": account.name, "folded_name": one_more("Weg")}
+    return crm.Merge.objects.create(
+        kind="account", account=account, kept_id=account.pk, folded_id=10**9 + next(NUMBER), merged_at=AT, **names
+    )
+
+
+def pair_of_accounts(account: Account) -> crm.AccountPair:
+    return crm.AccountPair.objects.create(one=account, other=other_account(account), certainty=90, found_at=AT)
+
+
+def pair_of_contacts(account: Account) -> crm.ContactPair:
+    one, other = make.ContactFactory(account=account), make.ContactFactory(account=account)
+    return crm.ContactPair.objects.create(one=one, other=other, certainty=90, found_at=AT)
+
+
 OF_AN_ACCOUNT: dict[type[Model], Maker] = {
     crm.Account: other_account,
+    crm.AccountPair: pair_of_accounts,
+    crm.ContactPair: pair_of_contacts,
+    crm.Merge: merge_of,
     crm.Activity: lambda account: make.ActivityFactory(account=account, contact=make.ContactFactory(account=account)),
     crm.Confirmation: confirmation_of,
     crm.Contact: lambda account: make.MembershipFactory(contact__account=account).contact,
