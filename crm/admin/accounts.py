@@ -17,6 +17,7 @@ from unfold.decorators import action, display
 from crm import access, accounts
 from crm.admin import bulk, choices, deeds
 from crm.admin.account_page import AccountPage
+from crm.admin.bulk import BulkPage
 from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, chip
 from crm.admin.merges import Mergeable
 from crm.admin.saved_views import Tab
@@ -61,7 +62,7 @@ def owners_for(user: User) -> QuerySet[User]:
 
 
 @admin.register(Account)
-class AccountAdmin(Mergeable, AccountPage):
+class AccountAdmin(BulkPage, Mergeable, AccountPage):
     """Accounts; none is deleted here: people, deals and what was counted hang on it."""
 
     place = Place("selling", 1, "domain")
