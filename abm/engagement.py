@@ -8,7 +8,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from math import fsum
 from typing import NamedTuple, TypeVar
 
-from django.db.models import Count
+from django.db.models import Count, Q, Window
+from django.db.models.functions import RowNumber
 
 from abm import policy
 from abm.models import EngagementScore, ScoreParameters
@@ -201,8 +202,12 @@ def of_accounts(account_ids: Collection[int], *, as_of: date, numbers: policy.Sc
 
 def of_days(account_ids: Collection[int], *, days: Sequence[date], numbers: policy.Scoring | None = None) -> dict[date, dict[int, Scored]]:
     """Score accounts as of several days, from one reading of what happened."""
-    numbers = numbers or policy.SCORING
-    facts = _facts(account_ids, days=days, numbers=numbers)
+    sizes = Account.objects.filter(pk__in=account_ids).order_by("pk").values_list("pk", "employees")
+    return _of_days(dict(sizes), days=days, numbers=numbers or policy.SCORING)
+
+
+def _of_days(sizes: Mapping[int, int | None], *, days: Sequence[date], numbers: policy.Scoring) -> dict[date, dict[int, Scored]]:
+    facts = _facts(sizes, days=days, numbers=numbers)
     return {
         day: {
             account_id: score(
@@ -214,10 +219,9 @@ def of_days(account_ids: Collection[int], *, days: Sequence[date], numbers: poli
     }
 
 
-def _facts(account_ids: Collection[int], *, days: Sequence[date], numbers: policy.Scoring) -> dict[int, Facts]:
-    """Read what the formula wants to know: three queries, and one more for each day."""
-    sizes = Account.objects.filter(pk__in=account_ids).order_by("pk").values_list("pk", "employees")
-    facts = {account_id: Facts(required=crm_policy.required_dmu(employees).roles) for account_id, employees in sizes}
+def _facts(sizes: Mapping[int, int | None], *, days: Sequence[date], numbers: policy.Scoring) -> dict[int, Facts]:
+    """Read what the formula wants to know of accounts with so many employees: two queries, and one more for each day."""
+    facts = {account_id: Facts(required=crm_policy.required_dmu(employees).roles) for account_id, employees in sizes.items()}
     counts = _activities(facts, days=days, numbers=numbers).values_list("account_id", "contact_id", "kind", "day")
     for account_id, contact_id, kind, day, count in counts.annotate(count=Count("pk")).order_by():
         facts[account_id].counts[contact_id, kind, day] = count
@@ -242,7 +246,7 @@ def _activities(account_ids: Collection[int], *, days: Sequence[date], numbers: 
 def explain(account: Account, *, as_of: date, numbers: policy.Scoring | None = None, with_activities: bool = False) -> Explanation:
     """Explain an account's score; with the ids of the activities behind each line if asked for."""
     numbers = numbers or policy.SCORING
-    scored = of_accounts([account.pk], as_of=as_of, numbers=numbers)[account.pk]
+    scored = _of_days({account.pk: account.employees}, days=[as_of], numbers=numbers)[as_of][account.pk]
     ids: dict[Group, list[int]] = {line.group: [] for line in scored.lines} if with_activities else {}
     if with_activities:
         behind = _activities([account.pk], days=[as_of], numbers=numbers).order_by("occurred_at", "pk")
@@ -250,6 +254,19 @@ def explain(account: Account, *, as_of: date, numbers: policy.Scoring | None = N
             if (contact_id, kind, day) in ids:
                 ids[contact_id, kind, day].append(pk)
     return Explanation(account.pk, as_of, scored, missing_roles(scored, numbers=numbers), numbers.version, ids)
+
+
+def behind(account: Account, lines: Collection[Line], *, at_most: int) -> dict[Group, list[Activity]]:
+    """Give the latest activities behind these lines of an explanation, at most so many for each line; one query."""
+    people, kinds, days = (
+        ({part for part in parts if part} for parts in zip(*(line.group for line in lines), strict=True)) if lines else ((), (), ())
+    )
+    of_lines = Activity.objects.by_people().filter(Q(contact=None) | Q(contact__in=people), account=account, kind__in=kinds, day__in=days)
+    place = Window(RowNumber(), partition_by=["contact_id", "kind", "day"], order_by=["-occurred_at", "-pk"])
+    found: dict[Group, list[Activity]] = {line.group: [] for line in lines}
+    for activity in of_lines.annotate(place=place).filter(place__lte=at_most).order_by("-occurred_at", "-pk"):
+        found.get((activity.contact_id, activity.kind, activity.day), []).append(activity)
+    return found
 
 
 # What is kept, so that a score of another day can be shown, and replayed with the numbers of that day.

@@ -1,8 +1,8 @@
 """How much of a decision-making unit is known, reachable and engaged: per required role, in one query per page."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -40,6 +40,7 @@ class Holder:
     is_engaged: bool
     at_risk: bool
     opted_out: bool = False
+    membership_id: int | None = None
 
     @property
     def rung(self) -> str:
@@ -75,13 +76,15 @@ class RoleCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The required roles in the order of DmuRole; `people` counts every current member, whatever the role."""
+    """The required roles in the order of DmuRole; `people` counts and `holders` names every current member, whatever the role."""
 
     roles: tuple[RoleCoverage, ...]
     percent: int
     people: int
     required_people: int
     is_single_threaded: bool
+    # role -> who holds it, best first
+    holders: Mapping[str, tuple[Holder, ...]] = field(default_factory=dict)
 
     @property
     def states(self) -> dict[str, str]:
@@ -122,7 +125,7 @@ class _Row(NamedTuple):
     def holder(self) -> Holder:
         opted_out = self.opted_out_at is not None or self.erased_at is not None
         facts = (self.stance, self.is_assumed, self.is_reachable, self.is_engaged, self.suspected_at is not None, opted_out)
-        return Holder(self.contact_id, self.name, *facts)
+        return Holder(self.contact_id, self.name, *facts, membership_id=self.id)
 
 
 _COLUMNS = (
@@ -174,7 +177,8 @@ def _cover(rows: list[_Row], specific: set[int]) -> Coverage:
     holders = {role: _holders(held) for role, held in by_role.items()}
     roles = tuple(_of_role(role, holders[role], by_role[role]) for role in DmuRole.values if role in required.roles)
     people = {holder.contact_id: holder.is_engaged for held in holders.values() for holder in held}
-    return Coverage(roles, _percent(roles), len(people), required.people, is_single_threaded=sum(people.values()) == 1)
+    is_single = sum(people.values()) == 1
+    return Coverage(roles, _percent(roles), len(people), required.people, is_single_threaded=is_single, holders=holders)
 
 
 def _holders(rows: list[_Row]) -> tuple[Holder, ...]:

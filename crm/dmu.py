@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
@@ -15,6 +16,7 @@ from crm.models import Contact, DmuMembership, DmuRole, Opportunity, Stance, Use
 __all__ = [
     "Coverage",
     "Holder",
+    "Moved",
     "RoleCoverage",
     "assign",
     "confirm",
@@ -23,12 +25,22 @@ __all__ = [
     "end",
     "holders",
     "holds",
+    "move",
     "set_stance",
+    "take_back",
     "wrong_role",
 ]
 
 # Asking the enumeration makes its list anew each time.
 _ROLES, _STANCES = frozenset(DmuRole.values), frozenset(Stance.values)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What a move ended and began, so that it can be taken back; `began` is None where the person held that role already."""
+
+    ended: DmuMembership | None = None
+    began: DmuMembership | None = None
 
 
 def assign(
@@ -104,15 +116,70 @@ def end(membership: DmuMembership, *, reason: str, by: User | None, at: datetime
     return _change(membership, {"until": until, "end_reason": reason}, by=by)
 
 
+@transaction.atomic
+def move(membership: DmuMembership, *, role: str, by: User | None, at: datetime, stance: str = "", is_assumed: bool | None = None) -> Moved:
+    """Give somebody this role instead of the one they hold: the old membership ends and the new one begins, or nothing changes.
+
+    Stance and certainty come along unless given. To the role held already it only sets those. Refusals are those of `assign` and `end`.
+    """
+    stance = stance or membership.stance
+    is_assumed = membership.is_assumed if is_assumed is None else is_assumed
+    if role == membership.role:
+        return _keep_role(membership, stance=stance, is_assumed=is_assumed, by=by, at=at)
+    list(Contact.objects.claimed().filter(pk=membership.contact_id))
+    same = DmuMembership.objects.current().filter(contact=membership.contact_id, role=role, opportunity=membership.opportunity_id)
+    held_already = same.exists()
+    ended = end(membership, reason=DmuMembership.EndReason.MOVED, by=by, at=at)
+    began = assign(
+        contact=membership.contact, role=role, opportunity=membership.opportunity, stance=stance, is_assumed=is_assumed, by=by, at=at
+    )
+    return Moved(ended, None if held_already else began)
+
+
+def _keep_role(membership: DmuMembership, *, stance: str, is_assumed: bool, by: User | None, at: datetime) -> Moved:
+    if stance != membership.stance:
+        set_stance(membership, stance=stance, by=by, at=at)
+    if not is_assumed:
+        confirm(membership, by=by, at=at)
+    return Moved()
+
+
+@transaction.atomic
+def take_back(*, ended: DmuMembership | None, began: DmuMembership | None, by: User | None, at: datetime) -> None:
+    """Undo a change of roles on its own day: what began was a mistake, and what ended goes on; both, or nothing.
+
+    Raise Conflict when one of them is no longer as the change left it, or the person left.
+    """
+    if began is not None:
+        end(began, reason=DmuMembership.EndReason.MISTAKEN, by=by, at=at)
+    if ended is not None:
+        _resume(ended, by=by, at=at)
+
+
+def _resume(membership: DmuMembership, *, by: User | None, at: datetime) -> None:
+    list(Contact.objects.claimed().filter(pk=membership.contact_id))
+    same = DmuMembership.objects.filter(contact=membership.contact_id, role=membership.role, opportunity=membership.opportunity_id)
+    ended_today = Q(until__gte=policy.day_of(at)) & ~Q(end_reason=DmuMembership.EndReason.LEFT)
+    goes_on = DmuMembership.objects.filter(ended_today, pk=membership.pk, contact__in=Contact.objects.active())
+    if same.current().exists() or not goes_on.update(until=None, end_reason=""):
+        raise errors.Conflict(_("This cannot be taken back any more: the role has changed since."))
+    _remember(membership, by=by)
+
+
 def _change(membership: DmuMembership, values: dict[str, object], *, by: User | None) -> DmuMembership:
     """Write to a current membership with its history row; raise Conflict if it ended meanwhile."""
     with transaction.atomic():
         if not DmuMembership.objects.current().filter(pk=membership.pk).update(**values):
             raise errors.Conflict(_("This role has ended already."))
-        membership.refresh_from_db(fields=[field.attname for field in DmuMembership._meta.concrete_fields])
-        DmuMembership.history.bulk_history_create([membership], update=True, default_user=by)
-        events.tell(events.dmu_changed, account_ids=[membership.account_id])
+        _remember(membership, by=by)
     return membership
+
+
+def _remember(membership: DmuMembership, *, by: User | None) -> None:
+    """Read a membership as it is now, keep that in the history, and tell."""
+    membership.refresh_from_db(fields=[field.attname for field in DmuMembership._meta.concrete_fields])
+    DmuMembership.history.bulk_history_create([membership], update=True, default_user=by)
+    events.tell(events.dmu_changed, account_ids=[membership.account_id])
 
 
 def holds(contact: Contact, role: str, *, opportunity: Opportunity | None) -> bool:

@@ -1,5 +1,6 @@
 """The page of an account: who decides there, what goes on, and what is to be done."""
 
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -7,20 +8,28 @@ from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 from unfold.widgets import UnfoldBooleanWidget
 
-from crm import activity_kinds, dmu
+from crm import access, dmu, follow_ups, opportunities, policy
 from crm.admin import deeds
-from crm.admin.lists import money, role_chip, stage_chips
-from crm.admin.site import RememberedAdmin, doer
-from crm.models import Account, Activity, Contact, DmuMembership, DmuRole, FollowUp, Opportunity, Stance
+from crm.admin.dmu_map import DmuMapPage, people_there
+from crm.admin.lists import money, stage_chips
+from crm.admin.site import doer, page_of
+from crm.admin.story import StoryPage
+from crm.admin.timeline import TimelinePage
+from crm.errors import MISSING_SENTENCES
+from crm.models import Account, DmuRole, FollowUp, Opportunity, Stance
+from crm.models.opportunities import Stage
 
-CHANNEL_ICONS = {"web": "language", "email": "mail", "event": "event", "meeting": "groups", "phone": "call", "note": "sticky_note_2"}
-ACTIVITIES_SHOWN, PEOPLE_SHOWN, DEALS_SHOWN = 20, 20, 8
+DEALS_SHOWN, TASKS_SHOWN = 8, 20
+# What a click puts a task off by.
+SNOOZES = {"1": _("a day"), "7": _("a week")}
 
 
 class AssignRole(forms.Form):
@@ -40,38 +49,108 @@ class AssignRole(forms.Form):
         deeds.offer(self, "opportunity", Opportunity.objects.visible_to(request.user).open().filter(account=account))
 
 
-class AccountPage(RememberedAdmin):
+class AccountPage(DmuMapPage, TimelinePage, StoryPage):
     """What the page of one account shows and does; the list is the business of who inherits it."""
 
     change_form_outer_before_template = "crm/admin/account_page.html"
+    read_along = ["owner", "team"]
+    fieldsets = [
+        (
+            _("Details"),
+            {
+                "fields": [
+                    ("name", "domain"), ("status", "industry"), ("employees", "founded_year"), ("revenue", "revenue_currency"),
+                    ("city", "country"), ("parent", "contract_conflict"), ("owner", "team"), ("opted_out_at", "source"),
+                ],
+                "classes": ["q-details", "collapse"],
+            },
+        ),
+    ]  # fmt: skip
+
+    class Media:
+        css = {"all": ["crm/account_page.css"]}
+        js = ["crm/account_page.js"]
+
+    def get_urls(self) -> list[Any]:
+        task = path("<path:object_id>/task/", self.admin_site.admin_view(self.do_task), name="crm_account_task")
+        return [task, *super().get_urls()]
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         account = self.get_object(request, object_id) if request.method == "GET" else None
         panels = self.panels(request, account) if account else {}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | panels)
 
+    def may(self, request: HttpRequest, verb: str, record: Any = None) -> bool:
+        """Ask once per page what the user may do to the account that is shown: the admin asks for every button."""
+        if request.method != "GET" or not isinstance(record, Account):
+            return super().may(request, verb, record)
+        known = request.__dict__.setdefault("may_of_account", {})
+        if (verb, record.pk) not in known:
+            known[verb, record.pk] = super().may(request, verb, record)
+        return bool(known[verb, record.pk])
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """Ask first what mostly holds: who may change an account sees it, too."""
+        return self.may(request, "change", obj) or self.may(request, "view", obj)
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read an account's page in one go; the list reads what its columns show."""
+        rows, match = super().get_queryset(request), request.resolver_match
+        return self.of_page(request, rows) if match and "object_id" in match.kwargs else rows
+
+    def of_page(self, request: HttpRequest, rows: Any) -> Any:
+        """Read along what the page shows of the account itself."""
+        return rows.select_related(*self.read_along)
+
     def panels(self, request: HttpRequest, account: Account) -> dict[str, Any]:
         """Collect what the page shows above the form, in a fixed number of queries."""
         at = now()
-        coverage = dmu.coverage([account], at=at)[account.pk]
-        assign = reverse("admin:crm_account_assign_role", args=[account.pk])
+        people = people_there(account)
+        return (
+            self.dmu_map(request, account, people, at=at)
+            | self.timeline_panel(request, account, people, at=at)
+            | self.tasks_panel(request, account)
+            | {
+                "working_there": people,
+                "account_key": str(account.pk),
+                # The page's own buttons only add: people, roles, deals.
+                "may_change": request.user.has_perm("crm.add_dmumembership"),
+                "deals": deal_rows(request, account, at=at),
+                "history": reverse("admin:crm_account_history", args=[account.pk]),
+            }
+        )
+
+    def tasks_panel(self, request: HttpRequest, account: Account) -> dict[str, Any]:
+        """Collect the open tasks, the oldest due first, with the buttons beside them."""
+        rows = FollowUp.objects.visible_to(request.user).open().filter(account=account)
         return {
             "account": account,
-            "coverage": coverage,
-            # The page's own buttons only add: people, roles, deals.
-            "may_change": request.user.has_perm("crm.add_dmumembership"),
-            "assign": assign,
-            "roles": [role_row(row, assign) for row in coverage.roles],
-            "involved": involved(account, coverage),
-            "others": others(account),
-            "account_key": str(account.pk),
-            "deals": [{"deal": deal, "amount": money(deal), "stage": stage_chips(deal)} for deal in open_deals(request, account)],
-            "tasks": FollowUp.objects.visible_to(request.user)
-            .open()
-            .filter(account=account)
-            .select_related("owner", "account", "contact__person", "opportunity")[:20],
-            "activities": activity_rows(Activity.objects.at_account(account.pk)),
+            "tasks": rows.select_related("owner", "account", "contact__person", "opportunity").order_by("due_on", "pk")[:TASKS_SHOWN],
+            "today": policy.day_of(now()),
+            "snoozes": SNOOZES.items(),
+            "task_address": reverse("admin:crm_account_task", args=[account.pk]),
         }
+
+    def do_task(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Close a task of the account or put it off, from the button beside it."""
+        account = self.record(request, object_id, "view")
+        if request.method == "POST":
+            self._do_task(request, account)
+        if request.headers.get("HX-Request") != "true":
+            return redirect(f"{page_of(account)}#tasks")
+        return TemplateResponse(request, "crm/admin/parts/account_tasks.html", self.tasks_panel(request, account) | {"is_answer": True})
+
+    def _do_task(self, request: HttpRequest, account: Account) -> None:
+        number, days = request.POST.get("task", ""), request.POST.get("days", "")
+        rows = FollowUp.objects.visible_to(request.user).filter(account=account)
+        task = rows.filter(pk=int(number[:15])).first() if number.isdecimal() else None
+        if task is None or not access.may(request.user, "change", task):
+            raise PermissionDenied
+        if days in SNOOZES:
+            due_on = max(task.due_on, policy.day_of(now())) + timedelta(days=int(days))
+            self.attempt(request, partial(_put_off, task, due_on=due_on), done=_("Put off."))
+        else:
+            self.attempt(request, partial(follow_ups.close, task, by=doer(request)), done=_("The task is done."))
 
     @action(description=_("Assign a DMU role"), url_path="assign-role", icon="group_add", permissions=["assign_role"])
     def assign_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -88,40 +167,26 @@ class AccountPage(RememberedAdmin):
         return request.user.has_perm("crm.add_dmumembership")
 
 
-def role_row(row: Any, assign: str) -> dict[str, Any]:
-    """Give one role of the DMU as its panel shows it."""
-    return {
-        "chip": role_chip(DmuRole(row.role).label, row.state),
-        "row": row,
-        "holders": row.holders,
-        "assign": f"{assign}?role={row.role}",
-    }
+def _put_off(task: FollowUp, *, due_on: Any, at: datetime) -> FollowUp:
+    return follow_ups.change(task, owner=task.owner, due_on=due_on, text=task.text)
 
 
-def involved(account: Account, coverage: dmu.Coverage) -> QuerySet[DmuMembership]:
-    """Give who holds a role that a company of this size does not need."""
-    held = account.memberships.current().standing().filter(contact__left_on=None).exclude(role__in=coverage.states)
-    return held.select_related("contact__person").order_by("role", "id")[:PEOPLE_SHOWN]
+def deal_rows(request: HttpRequest, account: Account, *, at: datetime) -> list[dict[str, Any]]:
+    """Give the open deals with their stage, amount, and what the next stage still needs."""
+    deals = list(open_deals(request, account))
+    lacking = opportunities.missing_for_next(deals, standing=opportunities.standing_of(deals), at=at)
+    return [{"deal": deal, "amount": money(deal), "stage": stage_chips(deal)} | next_step(deal, lacking.get(deal.pk)) for deal in deals]
+
+
+def next_step(deal: Opportunity, lacking: list[str] | None) -> dict[str, Any]:
+    """Say what keeps a deal out of its next stage; history from an import is asked nothing."""
+    following = opportunities.NEXT_STAGE.get(deal.stage)
+    if lacking is None or following is None or deal.is_imported_history:
+        return {}
+    return {"following": Stage(following).label, "lacking": [MISSING_SENTENCES[name] for name in lacking], "may_advance": not lacking}
 
 
 def open_deals(request: HttpRequest, account: Account) -> QuerySet[Opportunity]:
     """Give the open deals at the account, the newest first and imported ones after them."""
     seen = Opportunity.objects.visible_to(request.user).open()
     return seen.filter(account=account).select_related("owner").order_by("imported_stage", "-id")[:DEALS_SHOWN]
-
-
-def others(account: Account) -> QuerySet[Contact]:
-    """Give people at the account without a role."""
-    with_role = DmuMembership.objects.current().filter(account=account).values("contact")
-    return account.contacts.active().exclude(pk__in=with_role).select_related("person")[:PEOPLE_SHOWN]
-
-
-def activity_rows(activities: QuerySet[Activity]) -> list[dict[str, Any]]:
-    """Give the latest activities with the sign of their channel."""
-    latest = activities.select_related("contact__person").order_by("-occurred_at", "-id")[:ACTIVITIES_SHOWN]
-    return [{"activity": row, "icon": _icon(row.kind)} for row in latest]
-
-
-def _icon(kind: str) -> str:
-    known = activity_kinds.KINDS.get(kind)
-    return CHANNEL_ICONS.get(known.channel, "radio_button_checked") if known else "radio_button_checked"

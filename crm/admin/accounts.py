@@ -78,18 +78,6 @@ class AccountAdmin(BulkPage, Mergeable, AccountPage):
     actions = ["export_rows"]
     bulk_deeds = {"hand_over_many": bulk.ACCOUNTS}
     actions_detail = ["assign_role", "hand_over", "merge_with"]
-    fieldsets = [
-        (
-            _("Details"),
-            {
-                "fields": [
-                    ("name", "domain"), ("status", "industry"), ("employees", "founded_year"), ("revenue", "revenue_currency"),
-                    ("city", "country"), ("parent", "contract_conflict"), ("owner", "team"), ("opted_out_at", "source"),
-                ],
-                "classes": ["q-details"],
-            },
-        ),
-    ]  # fmt: skip
 
     @display(description=_("account"), ordering="name", header=True)
     def title(self, account: Account) -> list[str]:

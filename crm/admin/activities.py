@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Field, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
@@ -16,7 +18,7 @@ from crm.admin.lists import ChoicesFilter, WorkFilter, chip
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import RecordAdmin, doer
-from crm.models import Activity
+from crm.models import Activity, Contact
 
 BY_HAND = "admin"
 
@@ -45,11 +47,28 @@ class MakerFilter(WorkFilter):
         return queryset.filter(machine_reason="") if choice == "people" else queryset
 
 
+class ActivityForm(deeds.RuleForm):
+    """An activity; what cannot happen without a person needs one when it is logged by hand, history from elsewhere may lack it."""
+
+    def clean(self) -> Any:
+        cleaned = super().clean() or {}
+        if self.instance.pk is None or {"kind", "contact"} & set(self.changed_data):
+            need_person(self, cleaned.get("kind"), cleaned.get("contact"))
+        return cleaned
+
+
+def need_person(form: forms.BaseForm, kind: str | None, contact: Contact | None) -> None:
+    """Ask with whom it was, of a kind that no anonymous visitor can do."""
+    if kind in activity_kinds.PERSONAL_KINDS and contact is None:
+        form.add_error("contact", _("Say with whom: only visits of our site can be anonymous."))
+
+
 @admin.register(Activity)
 class ActivityAdmin(BulkPage, RecordAdmin):
     """Activities."""
 
     place = Place("events", 1, "timeline")
+    form = ActivityForm
     deletable = True
     list_display = ["kind_label", "account", "contact", "subject", "occurred_at", "source"]
     list_display_links = ["kind_label"]
@@ -96,6 +115,16 @@ class ActivityAdmin(BulkPage, RecordAdmin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         activities.delete(obj, at=now(), by=doer(request))
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: int) -> HttpResponse:
+        """Go back to the account on whose page the deletion was begun."""
+        account = request.GET.get("account", "")
+        return (
+            redirect("admin:crm_account_change", account) if account.isdecimal() else super().response_delete(request, obj_display, obj_id)
+        )
+
+    def response_post_save_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        return self.response_post_save_add(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Activity]) -> None:
         """Delete one by one: each takes its own count back."""

@@ -12,24 +12,21 @@ from django.db.models import Aggregate, Case, CharField, OuterRef, Subquery, Val
 from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils.safestring import SafeString
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from crm import contacts, deliverability, policy, privacy
+from crm import contacts, policy, privacy
 from crm.admin import deeds
-from crm.admin.account_page import activity_rows
 from crm.admin.bulk import BulkPage
+from crm.admin.contact_page import ContactPage, state_chips
 from crm.admin.lists import OwnerFilter, WorkFilter, chip, chips
 from crm.admin.merges import Mergeable
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of
-from crm.models import Contact, Departure, DmuMembership, DmuRole, FollowUp, Person
-
-TASK_PARTS = ("owner", "account", "contact__person", "opportunity")
+from crm.models import Contact, Departure, DmuMembership, DmuRole, Person
 
 
 class Words(Aggregate):
@@ -90,7 +87,7 @@ class AccountOwnerFilter(OwnerFilter):
 
 
 @admin.register(Contact)
-class ContactAdmin(BulkPage, Mergeable, RememberedAdmin):
+class ContactAdmin(BulkPage, Mergeable, ContactPage):
     """Contacts: a person's job at one account."""
 
     place = Place("selling", 2, "contacts")
@@ -115,24 +112,12 @@ class ContactAdmin(BulkPage, Mergeable, RememberedAdmin):
         "undo_departure",
         {"title": _("More"), "icon": "more_horiz", "items": ["depart", "opt_out", "merge_with", "person_page"]},
     ]
-    change_form_outer_before_template = "crm/admin/contact_page.html"
     add_fieldsets = [
         (
             None,
             {
                 "fields": [
                     "account", ("given_name", "family_name"), ("job_title", "function"), ("email", "phone"), ("legal_basis", "source"),
-                ]
-            },
-        )
-    ]  # fmt: skip
-    fieldsets = [
-        (
-            _("Details"),
-            {
-                "fields": [
-                    ("given_name", "family_name"), "account", ("job_title", "function"), ("email", "phone"), ("legal_basis", "source"),
-                    ("details_confirmed_at", "left_on"), ("departure_suspected_at", "address_invalid_at"),
                 ]
             },
         )
@@ -170,25 +155,6 @@ class ContactAdmin(BulkPage, Mergeable, RememberedAdmin):
 
     def correct(self, request: HttpRequest, record: Any, values: dict[str, Any]) -> Any:
         return contacts.correct(record, at=now(), by=doer(request), **as_text(values))
-
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
-        contact = self.get_object(request, object_id) if request.method == "GET" else None
-        panels = self.panels(request, contact) if contact else {}
-        return super().change_view(request, object_id, form_url, (extra_context or {}) | panels)
-
-    def panels(self, request: HttpRequest, contact: Contact) -> dict[str, Any]:
-        """Collect what the page shows above the form."""
-        others = Contact.objects.visible_to(request.user).filter(person=contact.person_id).exclude(pk=contact.pk)
-        return {
-            "contact": contact,
-            "contact_key": str(contact.pk),
-            "marks": chips(marks) if (marks := state_chips(contact)) else "",
-            "may_mail": deliverability.may_mail(contact),
-            "memberships": contact.memberships.select_related("opportunity")[:20],
-            "activities": activity_rows(contact.activities.all()),
-            "tasks": FollowUp.objects.visible_to(request.user).open().filter(contact=contact).select_related(*TASK_PARTS)[:20],
-            "other_jobs": others.select_related("account")[:10],
-        }
 
     @action(description=_("Details are right"), url_path="confirm-details", icon="verified_user", permissions=["change"])
     def confirm_details(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -239,20 +205,6 @@ class ContactAdmin(BulkPage, Mergeable, RememberedAdmin):
 def as_text(values: dict[str, Any]) -> dict[str, Any]:
     """Give a form's values as the rules take them: a phone number as it is written."""
     return values | ({"phone": str(values["phone"])} if "phone" in values else {})
-
-
-def state_chips(contact: Contact) -> list[SafeString]:
-    """Say what a rep must know before calling or writing."""
-    marks = []
-    if contact.left_on:
-        marks.append(chip(_("left"), "lost", sign="✕"))
-    if contact.departure_suspected_at and not contact.left_on:
-        marks.append(chip(_("may have left"), "assumed", sign="?"))
-    if contact.person.opted_out_at:
-        marks.append(chip(_("no mail"), "missing", sign="–"))
-    if contact.address_invalid_at:
-        marks.append(chip(_("address invalid"), "missing", sign="–"))
-    return marks
 
 
 @admin.register(Person)

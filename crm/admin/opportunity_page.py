@@ -15,11 +15,11 @@ from unfold.decorators import action
 
 from crm import access, opportunities, policy
 from crm.admin import deal_deeds, deal_panels, deeds, stale
-from crm.admin.account_page import activity_rows
 from crm.admin.deal_deeds import Deed
 from crm.admin.deal_panels import Sheet, Tried
 from crm.admin.lists import money
 from crm.admin.site import RememberedAdmin, doer, page_of
+from crm.admin.timeline import activity_rows
 from crm.errors import CrmError
 from crm.models import Opportunity, Stage
 

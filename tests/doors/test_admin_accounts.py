@@ -123,31 +123,6 @@ def test_account_is_not_deleted_here_not_even_by_an_administrator(client: Client
     assert Account.objects.filter(pk=account.pk).exists()
 
 
-def test_account_page_says_why_the_score_is_what_it_is(rep_client: Client, account: Account, contact: crm.Contact) -> None:
-    make.ActivityFactory(account=account, contact=contact, kind="meeting", occurred_at=now(), day=now().date())
-    dmu.assign(contact=contact, role="decider", at=AT)
-
-    page = rep_client.get(link(account, "change"))
-
-    why = page.context["why"]
-    assert sum(line["weighted"] for person in why["people"] for line in person["lines"]) == pytest.approx(why["scored"].weighted_points)
-    assert [str(person["contact"]) for person in why["people"]] == [str(contact)]
-    assert "Score = 100 ×" in page.content.decode()
-
-
-def test_explanation_longer_than_30_lines_still_adds_up(rep_client: Client, account: Account, contact: crm.Contact) -> None:
-    for days in range(40):
-        moment = now() - timedelta(days=days)
-        make.ActivityFactory(account=account, contact=contact, kind="meeting", occurred_at=moment, day=moment.date())
-
-    why = rep_client.get(link(account, "change")).context["why"]
-
-    shown = [line["weighted"] for person in why["people"] for line in person["lines"]]
-    assert len(shown) == 30
-    assert why["rest"]["count"] == 10
-    assert sum(shown) + why["rest"]["weighted"] == pytest.approx(why["scored"].weighted_points)
-
-
 def test_role_is_assigned_on_the_account_page_to_somebody_who_works_there(
     rep_client: Client, account: Account, contact: crm.Contact
 ) -> None:

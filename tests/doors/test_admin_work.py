@@ -81,12 +81,36 @@ def test_call_is_logged_corrected_and_deleted_through_the_queue_of_changes(
 
 
 def test_call_in_the_future_is_refused_in_the_form(rep_client: Client, account: Account) -> None:
-    form = {"kind": "meeting", "account": account.pk, "occurred_at": "2099-01-01T10:00"}
+    contact = make.ContactFactory(account=account)
+    form = {"kind": "meeting", "account": account.pk, "contact": contact.pk, "occurred_at": "2099-01-01T10:00"}
 
     answer = rep_client.post(link(crm.Activity, "add"), form)
 
     assert "The moment lies in the future." in answer.content.decode()
     assert not crm.Activity.objects.exists()
+
+
+def test_meeting_with_nobody_is_refused_in_the_form_and_a_visit_of_nobody_is_not(rep_client: Client, account: Account) -> None:
+    form = {"account": account.pk, "occurred_at": "2026-03-09T10:30"}
+
+    answer = rep_client.post(link(crm.Activity, "add"), form | {"kind": "meeting"})
+    assert answer.context["adminform"].form.errors["contact"] == ["Say with whom: only visits of our site can be anonymous."]
+    assert not crm.Activity.objects.exists()
+
+    rep_client.post(link(crm.Activity, "add"), form | {"kind": "page_view"})
+    assert crm.Activity.objects.get().kind == "page_view"
+
+
+def test_history_without_a_person_is_corrected_in_anything_but_who_and_what(rep_client: Client, account: Account) -> None:
+    imported = make.ActivityFactory(account=account, kind="meeting", subject="Overleg")
+    form = {"kind": "meeting", "occurred_at": "2026-03-01T10:00", "subject": "Kennismaking"}
+
+    rep_client.post(link(imported, "change"), form)
+    refused = rep_client.post(link(imported, "change"), form | {"kind": "call_answered"})
+
+    imported.refresh_from_db()
+    assert (imported.subject, imported.kind) == ("Kennismaking", "meeting")
+    assert "contact" in refused.context["adminform"].form.errors
 
 
 def test_suppression_is_set_and_released_never_edited(client: Client, marketer: User) -> None:
