@@ -2,7 +2,7 @@
 
 from crm.uploads.fields import Field, fields
 from crm.uploads.jobs import check, discard, failed_rows, map_columns, pause, receive, resume, start, undo
-from crm.uploads.work import stalled, work
+from crm.uploads.running import stalled, work
 
 __all__ = [
     "Field",

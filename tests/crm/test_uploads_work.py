@@ -8,7 +8,7 @@ from django.db.models import Sum
 from crm import activities, contacts, errors, policy, privacy, uploads
 from crm.models import Activity, ActivityChange, Contact, Person, Upload, UploadedRecord, UploadProblem
 from crm.newcomers import NewContact, add_many
-from crm.uploads import spool, work
+from crm.uploads import running, spool
 from tests.crm.test_uploads_contacts import SIMPLE, checksums, ran, received, undone
 from tests.factories.crm import AccountFactory, ContactFactory, PersonFactory
 
@@ -32,7 +32,7 @@ def started(text, rep, at, **choices):
 
 def test_a_pause_stops_after_the_chunk_and_resuming_goes_on_there(rep, at, small_chunks):
     upload = started(crowd(10), rep, at)
-    work.import_chunk(upload, at=at)
+    running.import_chunk(upload, at=at)
 
     uploads.pause(upload, by=rep, at=at)
     assert (uploads.work(upload.pk, clock=lambda: at), Contact.objects.count()) == (False, 4)
@@ -46,9 +46,9 @@ def test_a_pause_stops_after_the_chunk_and_resuming_goes_on_there(rep, at, small
 def test_a_chunk_that_somebody_did_already_is_not_done_again(rep, at, small_chunks):
     upload = started(crowd(10), rep, at)
     behind = Upload.objects.get(pk=upload.pk)
-    work.import_chunk(upload, at=at)
+    running.import_chunk(upload, at=at)
 
-    work.import_chunk(behind, at=at)
+    running.import_chunk(behind, at=at)
 
     behind.refresh_from_db()
     assert (behind.rows_done, Contact.objects.count()) == (4, 4)
@@ -106,7 +106,7 @@ def test_a_chunk_takes_the_same_number_of_statements_however_many_rows(rep, at, 
     upload = started(crowd(300), rep, at)
 
     with django_assert_max_num_queries(60):
-        work.import_chunk(upload, at=at)
+        running.import_chunk(upload, at=at)
     assert Contact.objects.count() == 300
 
 
