@@ -21,7 +21,7 @@ FRAME = frozenset({ALL_VAR, PAGE_VAR, saved_views.PARAMETER, "e", "_facets", "_p
 
 
 class RecordList(ChangeList):
-    """A list that offers 'show all' only when something is left out."""
+    """A list with owners by name, and with its views as tabs."""
 
     full_result_count: int | None
 
@@ -36,9 +36,9 @@ class RecordList(ChangeList):
         return [part for column in given for part in (_by_name(column) if column in ("owner", "-owner") else (column,))]
 
     def get_results(self, request: HttpRequest) -> None:
+        """Say how many there are below the list alone: what the theme adds to the title is cut at the bound, and leads to the first tab."""
         super().get_results(request)
-        if self.full_result_count is None and not self.query and not self.has_active_filters:
-            self.full_result_count = self.result_count
+        self.full_result_count = self.result_count
 
     @property
     def is_narrowed(self) -> bool:
