@@ -109,14 +109,19 @@ def open_many(rows: Sequence[Mapping[str, Any]], *, at: datetime, by: User | Non
     ids = dict(zip(fresh, bulk.next_ids(Account, len(fresh)), strict=True))
     names = ("id", "domain", "owner_id", "team_id", *FACTS)
     belongs = {"owner_id": by.pk if by else None, "team_id": by.team_id if by else None}
-    empty = {name: Account._meta.get_field(name).get_default() for name in FACTS} | belongs
-    values = ((ids[index], _domain(rows[index]), empty | rows[index]) for index in fresh)
+    empty = {name: _default(name) for name in FACTS} | belongs
+    values = ((ids[index], _domain(rows[index]), {**empty, **rows[index]}) for index in fresh)
     written = [(pk, domain, row["owner_id"], row["team_id"], *(row[name] for name in FACTS)) for pk, domain, row in values]
     bulk.insert(Account, [name.removesuffix("_id") if name != "external_id" else name for name in names], written, at=at)
     bulk.begin_history(Account, list(ids.values()), at=at, reason=reason, by_id=by.pk if by else None)
     if ids:
         events.tell(events.dmu_changed, account_ids=sorted(ids.values()))
     return [Opened(ids.get(index), reasons) for index, reasons in enumerate(wrong)]
+
+
+def _default(name: str) -> Any:
+    column: Any = Account._meta.get_field(name)
+    return column.get_default()
 
 
 def judge_many(rows: Sequence[Mapping[str, Any]]) -> list[bulk.Reasons]:

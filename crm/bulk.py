@@ -63,7 +63,7 @@ def _default(field: Any, at: datetime) -> Any:
     return at if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False) else field.get_default()
 
 
-def _write(table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], constants: tuple[Any, ...]) -> None:
+def _write(table: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]], constants: tuple[Any, ...]) -> None:
     quoted = connection.ops.quote_name
     names = ", ".join(map(quoted, columns))
     # Only names from our own models are put into the text; every value travels apart.

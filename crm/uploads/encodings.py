@@ -49,8 +49,8 @@ def _encoding(file: IO[bytes], *, name: str) -> Encoding:
             if not codec:
                 raise ImportRefused(_("%(file)s is written in UTF-32. Save it as CSV UTF-8.") % {"file": name})
             return Encoding(codec, "UTF-8" if codec == "utf-8-sig" else "UTF-16")
-    if (codec := _unmarked_utf16(start)) is not None:
-        return Encoding(codec, _("UTF-16 (assumed)"))
+    if (unmarked := _unmarked_utf16(start)) is not None:
+        return Encoding(unmarked, _("UTF-16 (assumed)"))
     return _by_content(file)
 
 

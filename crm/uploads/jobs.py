@@ -94,10 +94,10 @@ def map_columns(
     ):
         if value is None:
             continue
-        value = value.strip()
-        if (allowed is not None and value not in allowed) or (name == "source" and not 0 < len(value) <= 50):
+        chosen = value.strip()
+        if (allowed is not None and chosen not in allowed) or not 0 < len(chosen) <= 50:
             raise Invalid(_("This cannot be chosen."), detail={name: _("This cannot be chosen.")})
-        changes[name] = value
+        changes[name] = chosen
     return _move(upload, (State.RECEIVED, State.CHECKED), state=State.RECEIVED, report={}, **changes)
 
 

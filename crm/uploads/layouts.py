@@ -158,7 +158,7 @@ def _most(values: Sequence[str], looks: re.Pattern[str]) -> bool:
     return sum(bool(looks.fullmatch(value)) for value in values) * 10 >= len(values) * 6
 
 
-_LOOKS = {
+_LOOKS: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {
     ACCOUNTS: (("domain", _SITE),),
     CONTACTS: (("email", _ADDRESS), ("account_domain", _SITE), ("phone", _PHONE)),
     ACTIVITIES: (("contact_email", _ADDRESS), ("occurred_at", _MOMENT), ("account_domain", _SITE)),

@@ -137,8 +137,8 @@ def _told_apart(names: list[str]) -> list[str]:
     """Number the names that are there more than once, and name those that are empty."""
     seen: dict[str, int] = {}
     told = []
-    for number, name in enumerate(names, 1):
-        name = name or _("(column %(number)d)") % {"number": number}
+    for number, given in enumerate(names, 1):
+        name = given or _("(column %(number)d)") % {"number": number}
         seen[name] = seen.get(name, 0) + 1
         told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return told

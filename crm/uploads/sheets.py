@@ -7,7 +7,7 @@ from typing import IO, Any
 from xml.etree.ElementTree import ParseError
 
 import openpyxl
-from defusedxml.common import DefusedXmlException
+from defusedxml.common import DefusedXmlException  # type: ignore[import-untyped]
 from django.utils.translation import gettext as _
 from openpyxl.utils.exceptions import InvalidFileException
 
@@ -104,7 +104,7 @@ def _rows(sheet: Any, *, name: str) -> Iterator[list[str]]:
         raise _damaged(name) from error
 
 
-def written(cell: object) -> str:
+def written(cell: object) -> str:  # noqa: PLR0911  one kind of cell, one line
     """Write a cell's value as a text file would hold it."""
     match cell:
         case None:

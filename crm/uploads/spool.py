@@ -4,6 +4,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.core.files import File
 from django.utils.translation import gettext as _
@@ -40,13 +41,13 @@ def keep(upload: Upload, rows: Iterable[Row], *, sample: int) -> list[Row]:
 
 def chunks(upload: Upload, *, begin: int = 0, end: int | None = None) -> Iterator[Chunk]:
     """Give the rows from one byte to another, so many at a time as go into one transaction."""
-    with upload.file.storage.open(upload.file.name, "rb") as stream:
+    with upload.file.storage.open(str(upload.file.name), "rb") as stream:
         stream.seek(begin)
         while (end is None or stream.tell() < end) and (chunk := _chunk(stream)).lines:
             yield chunk
 
 
-def _chunk(stream: File) -> Chunk:
+def _chunk(stream: Any) -> Chunk:
     rows, lines = [], 0
     while lines < policy.UPLOADS.rows_per_chunk and (text := stream.readline()):
         lines += 1
@@ -61,7 +62,7 @@ def _row(text: bytes) -> Row:
 def blank(upload: Upload, is_meant: Callable[[Row], bool], *, because: str) -> int:
     """Overwrite the rows that are meant where they stand, byte for byte, so that no position moves; give their number."""
     count = 0
-    with upload.file.storage.open(upload.file.name, "r+b") as stream:
+    with upload.file.storage.open(str(upload.file.name), "r+b") as stream:
         at = 0
         while text := stream.readline():
             row = _row(text)

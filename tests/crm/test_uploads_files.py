@@ -127,7 +127,14 @@ def test_in_a_mixture_of_encodings_the_wrong_rows_fail(rep, at):
 
 
 def test_rows_that_cannot_be_split_fail_alone(rep, at):
-    odd = HEADER + ROW + 'Els,"Dijk,els@dijk.example.nl,x\n' + "Nel,Vos,nel@vos.example.nl\n" + "a,b,c,d,e\n" + "N\x00l,Ab,n@vos.example.nl,vos.example.nl\n"
+    odd = (
+        HEADER
+        + ROW
+        + 'Els,"Dijk,els@dijk.example.nl,x\n'
+        + "Nel,Vos,nel@vos.example.nl\n"
+        + "a,b,c,d,e\n"
+        + "N\x00l,Ab,n@vos.example.nl,vos.example.nl\n"
+    )
     odd += 'Ria,"de ""Rode"" Vos",ria@vos.example.nl,vos.example.nl\n\n'
     upload = received(odd, rep, at)
 
@@ -149,7 +156,13 @@ def test_duplicate_and_empty_headers_are_told_apart(rep, at):
 
 
 def test_a_title_above_the_header_is_passed_over_and_lines_count_as_shown(rep, at):
-    raw = workbook(["Klanten 2024"], [], ["Voornaam", "Achternaam", "E-mail", "Bedrijf"], ["Jan", "Bos", "jan@bos.example.nl", "Bos BV"], ["El", "Wit", "x", "Y"])
+    raw = workbook(
+        ["Klanten 2024"],
+        [],
+        ["Voornaam", "Achternaam", "E-mail", "Bedrijf"],
+        ["Jan", "Bos", "jan@bos.example.nl", "Bos BV"],
+        ["El", "Wit", "x", "Y"],
+    )
     upload = received(raw, rep, at, name="klanten.csv")
 
     assert (upload.encoding, upload.columns) == ("Excel, sheet 'Sheet'", ["Voornaam", "Achternaam", "E-mail", "Bedrijf"])

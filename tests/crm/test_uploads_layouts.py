@@ -132,7 +132,12 @@ def test_dates_that_may_be_either_are_refused_and_one_clear_date_settles_the_fil
 def test_unknown_headers_are_guessed_by_their_values():
     sample = [["a", "jan@x.nl", "+31 20 123 4567", "www.x.nl"], ["b", "els@y.nl", "020-7654321", "y.nl"]]
 
-    assert guess(["wie", "waarheen", "hoe", "waar"], sample, what="contacts") == {"0": "", "1": "email", "2": "phone", "3": "account_domain"}
+    assert guess(["wie", "waarheen", "hoe", "waar"], sample, what="contacts") == {
+        "0": "",
+        "1": "email",
+        "2": "phone",
+        "3": "account_domain",
+    }
 
 
 def test_the_mapping_can_be_corrected_and_a_wrong_one_is_refused(rep, at):
@@ -140,7 +145,13 @@ def test_the_mapping_can_be_corrected_and_a_wrong_one_is_refused(rep, at):
     upload = uploads.receive(io.BytesIO(text), name="x.csv", what="activities", by=rep, at=at)
     AccountFactory(domain="klant.nl", owner=rep, team=rep.team)
 
-    for wrong in ({"0": "kind"}, {"0": "kind", "1": "kind"}, {"0": "kind", "9": "occurred_at"}, {"0": "kind", "1": "colour"}, {"=colour": "red"}):
+    for wrong in (
+        {"0": "kind"},
+        {"0": "kind", "1": "kind"},
+        {"0": "kind", "9": "occurred_at"},
+        {"0": "kind", "1": "colour"},
+        {"=colour": "red"},
+    ):
         with pytest.raises(Invalid):
             uploads.map_columns(upload, mapping=wrong, by=rep, at=at)
     upload.refresh_from_db()
