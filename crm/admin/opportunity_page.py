@@ -56,6 +56,21 @@ class OpportunityPage(RememberedAdmin):
         css = {"all": ["crm/deal.css", "crm/board.css"]}
         js = ["crm/deal.js"]
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Read along what the page of one deal shows of its account and owner."""
+        deals, match = super().get_queryset(request), request.resolver_match
+        is_one = match is not None and "object_id" in match.kwargs
+        return deals.select_related("account", "owner", "team", "product") if is_one else deals
+
+    def may(self, request: HttpRequest, verb: str, record: Any = None) -> bool:
+        """Ask the database once per page what may be done with the deal; the page and the theme ask a dozen times."""
+        if request.method != "GET" or not isinstance(record, Opportunity):
+            return super().may(request, verb, record)
+        known = request.__dict__.setdefault("rights_known", {})
+        if (verb, record.pk) not in known:
+            known[verb, record.pk] = super().may(request, verb, record)
+        return bool(known[verb, record.pk])
+
     def get_readonly_fields(self, request: HttpRequest, obj: Opportunity | None = None) -> list[str]:
         """The stage and what belongs to it are changed by deeds alone."""
         return ["account", "stage", "closed_on", "lost_reason", "source", "team"] if obj else []
@@ -134,6 +149,7 @@ class OpportunityPage(RememberedAdmin):
         """Show the page as it is now, with what was typed."""
         name, about = request.POST["deed"], request.POST.get("about", "")
         again = copy(request)
+        again.__dict__["records_seen"], again.__dict__["rights_known"] = {}, {}
         again.method, again.POST = "GET", QueryDict()
         page: HttpResponse = self.shown(again, object_id, tried=Tried(f"{name}-{about}" if about else name, deed.form, sentence))
         return page
@@ -145,7 +161,7 @@ class OpportunityPage(RememberedAdmin):
             request=request,
             deal=deal,
             at=now(),
-            may_change=access.may(request.user, "change", deal),
+            may_change=self.may(request, "change", deal),
             sees_account=sees_account,
             may_assign=bool(sees_account and deal.account_id and request.user.has_perm("crm.add_dmumembership")),
             tried=tried,

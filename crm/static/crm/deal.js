@@ -36,10 +36,13 @@
         spot.querySelector(`form :is(${FIELDS})`)?.focus();
     }, true);
 
-    document.addEventListener("DOMContentLoaded", () => {
+    function arrive() {
         const refusal = document.querySelector("[data-refusal]");
         const named = location.hash && document.getElementById(location.hash.slice(1));
         if (refusal) refusal.focus();
         else if (named && named.matches(`.q-small, ${FIELDS}`)) reveal(named);
-    });
+    }
+
+    // The theme hides the page until its own script has begun, and what is hidden takes no focus.
+    document.addEventListener("alpine:initialized", () => setTimeout(arrive, 50));
 })();
