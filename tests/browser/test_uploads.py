@@ -11,7 +11,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from crm import exports, policy, tasks, uploads
 from crm.models import Contact, Export, Upload, User
-from crm.uploads.work import import_chunk
+from crm.uploads.running import import_chunk
 from tests.browser.conftest import Seen, barriers, quiet
 from tests.factories.crm import AccountFactory
 
