@@ -9,6 +9,7 @@ from tests.browser.conftest import Seen, barriers, quiet
 from tests.factories.crm import AccountFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture
