@@ -6,16 +6,14 @@ from functools import lru_cache
 
 from rapidfuzz import fuzz
 
-LEGAL_FORMS = frozenset(
-    """
+_FORMS = """
     bv nv vof cv bvba sprl srl sa sas sarl sarlu eurl gmbh mbh ag kg kgaa ohg ug ek ev se ltd limited llc llp lp plc inc incorporated
-    corp corporation co company spa sl slu sas ab oy oyj as aps asa sro spzoo kft zrt doo pty pte pvt stichting cooperatie cooperatief ua
-    """.split()  # noqa: SIM905  words read better as words
-)
+    corp corporation co company spa sl slu ab oy oyj as aps asa sro spzoo kft zrt doo pty pte pvt stichting cooperatie cooperatief ua
+"""
+LEGAL_FORMS = frozenset(_FORMS.split())
 # Words that tell nothing apart; they count for less than the others, and never alone.
-WEAK = frozenset(
-    "holding holdings group groep gruppe groupe nederland netherlands international the de het van der den und en and et of".split()
-)
+_COMMON = "holding holdings group groep gruppe groupe nederland netherlands international the de het van der den und en and et of"
+WEAK = frozenset(_COMMON.split())
 # What decomposition leaves as it is.
 _LETTERS = str.maketrans({"ø": "o", "æ": "ae", "œ": "oe", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i"})
 _INITIALS = re.compile(r"\b(?:\w[./]\s?){2,}|\b\w(?:[./]\s?\w)+\b")
