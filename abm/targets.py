@@ -149,6 +149,14 @@ def reject(target_list: TargetList, *, account: Account, reason: str, at: dateti
 
 
 @transaction.atomic
+def reinstate(target_list: TargetList, *, account: Account, at: datetime, by: User | None) -> None:
+    """Let an account that was kept off a draft be proposed again; raises Conflict when nobody keeps it off any more."""
+    _claim_draft(target_list)
+    if not TargetRejection.objects.filter(target_list=target_list, account=account).delete()[0]:
+        raise Conflict(_("%(account)s is not kept off this list.") % {"account": account})
+
+
+@transaction.atomic
 def remove(target_account: TargetAccount, *, by: User | None, at: datetime) -> None:
     """Take an account off a draft; it may be proposed again."""
     _note(_claim_slot(target_account), at=at, by=by).delete()

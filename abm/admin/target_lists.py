@@ -5,18 +5,18 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from abm import policy, targets
+from abm.admin import target_list_page
 from abm.models import ComparisonAccount, TargetAccount, TargetList, TargetRejection
-from crm import access
 from crm.admin import deeds
 from crm.admin.lists import OwnerFilter, TeamFilter, WorkFilter, bar, chip
 from crm.admin.sidebar import Place
@@ -24,7 +24,6 @@ from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of
 from crm.models import Account
 
 TONES = {"draft": "assumed", "active": "engaged", "closed": "plain"}
-PROPOSED = 20
 
 
 class Pick(forms.Form):
@@ -62,6 +61,9 @@ class StatusFilter(WorkFilter):
 class TargetListAdmin(RememberedAdmin):
     """Target lists."""
 
+    class Media:
+        css = {"all": ["abm/target_list.css"]}
+
     place = Place("selling", 7, "format_list_numbered")
     list_display = ["name", "status_label", "filled", "team", "owner", "starts_on", "ends_on"]
     list_filter = [StatusFilter, OwnerFilter, TeamFilter]
@@ -70,6 +72,14 @@ class TargetListAdmin(RememberedAdmin):
     change_form_outer_before_template = "abm/admin/target_list_page.html"
     actions_detail = ["activate", "fill", "pick", {"title": _("More"), "icon": "more_horiz", "items": ["reject", "close"]}]
     fields = ["name", ("team", "owner"), ("starts_on", "ends_on")]
+
+    def may(self, request: HttpRequest, verb: str, record: Any = None) -> bool:
+        """Ask once per page: each of its buttons wants to know the same."""
+        known = request.__dict__.setdefault("list_rights", {})
+        key = (verb, record.pk if isinstance(record, TargetList) else None)
+        if key not in known:
+            known[key] = super().may(request, verb, record)
+        return bool(known[key])
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).annotate(taken=Count("slots"))
@@ -104,24 +114,8 @@ class TargetListAdmin(RememberedAdmin):
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         row = self.get_object(request, object_id) if request.method == "GET" else None
-        panels = self.panels(request, row) if row else {}
+        panels = target_list_page.panels(request, row) if row else {}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | panels)
-
-    def panels(self, request: HttpRequest, row: TargetList) -> dict[str, Any]:
-        """Collect the slots with where their accounts stand, the proposal, and what was kept off."""
-        slots = {slot.slot: slot for slot in row.slots.select_related("account__standing", "account__owner")}
-        is_draft = row.status == TargetList.Status.DRAFT
-        proposal = [one for one in targets.propose(row, at=now()) if one.slot is None][:PROPOSED] if is_draft else []
-        return {
-            "target_list": row,
-            "is_draft": is_draft,
-            "may_change": access.may(request.user, "change", row),
-            "taken": len(slots),
-            "slots": [_slot(number, slots.get(number)) for number in range(1, policy.TARGETS.slots + 1)],
-            "proposal": [{"one": one, "words": [targets.reason_in_words(part) for part in one.reasons]} for one in proposal],
-            "rejections": row.rejections.select_related("account")[:20],
-            "comparison": _compared(request, row),
-        }
 
     # --- deeds -------------------------------------------------------------------------------------
 
@@ -162,17 +156,43 @@ class TargetListAdmin(RememberedAdmin):
         form = deeds.Nothing(deeds.filled(request))
         return self.ask(request, row, form, deed, title=_("Close the list"), done=_("The list is closed."))
 
-    def at_once(self, request: HttpRequest, object_id: str, slot_id: int, deed: str) -> HttpResponse:
-        """Do what a button of a slot asks: pin, unpin, remove."""
+    def at_slot(self, request: HttpRequest, object_id: str, slot_id: int, deed: str) -> HttpResponse:
+        """Do at once what a button of a slot asks: pin, unpin, remove."""
         row = self.record(request, object_id)
         slot = get_object_or_404(row.slots.select_related("target_list", "account"), pk=slot_id)
         rules = {
-            "pin": (targets.pin, _("The account is pinned.")),
-            "unpin": (targets.unpin, _("The account is no longer pinned.")),
-            "remove": (targets.remove, _("The slot is free.")),
+            "pin": (targets.pin, _("%(account)s is pinned.")),
+            "unpin": (targets.unpin, _("%(account)s is no longer pinned.")),
+            "remove": (targets.remove, _("%(account)s is off the list; the slot is free.")),
         }
         rule, done = rules[deed]
-        return self.on_post(request, row, partial(rule, slot, by=doer(request)), done=done)
+        return self.on_post(request, row, partial(rule, slot, by=doer(request)), done=done % {"account": slot.account}, back=slots_of(row))
+
+    def at_account(self, request: HttpRequest, object_id: str, account_id: int, deed: str) -> HttpResponse:
+        """Do at once what a button of a proposed account asks: take it, keep it off, let it be proposed again."""
+        row = self.record(request, object_id)
+        account = get_object_or_404(self.eligible(row), pk=account_id)
+        rules = {
+            "take": (targets.pick, _("%(account)s is on the list, pinned.")),
+            "keep_off": (partial(targets.reject, reason=""), _("%(account)s is kept off: undo it under 'Kept off this list'.")),
+            "reinstate": (targets.reinstate, _("%(account)s may be proposed again.")),
+        }
+        rule, done = rules[deed]
+        deed_of = partial(rule, row, account=account, by=doer(request))
+        return self.on_post(request, row, deed_of, done=done % {"account": account}, back=proposals_of(row))
+
+    def swap_in(self, request: HttpRequest, object_id: str, slot_id: int, account_id: int) -> HttpResponse:
+        """Put a proposed account into a slot at once."""
+        row = self.record(request, object_id)
+        slot = get_object_or_404(row.slots.select_related("target_list", "account"), pk=slot_id)
+        account = get_object_or_404(self.eligible(row), pk=account_id)
+        done = _("%(new)s takes the slot of %(old)s.") % {"new": account, "old": slot.account}
+        deed = partial(targets.swap, slot, account=account, by=doer(request))
+        return self.on_post(request, row, deed, done=done, back=proposals_of(row))
+
+    def eligible(self, row: TargetList) -> QuerySet[Account]:
+        """Give the accounts that a proposal may name: the team's and nobody's; the rule judges the rest."""
+        return Account.objects.filter(Q(team=row.team_id) | Q(team=None))
 
     def swap(self, request: HttpRequest, object_id: str, slot_id: int) -> HttpResponse:
         """Put another account into a slot."""
@@ -184,28 +204,30 @@ class TargetListAdmin(RememberedAdmin):
         return self.ask(request, row, form, deed, title=title, done=_("The account is swapped."), back=page_of(row))
 
     def get_urls(self) -> list[URLPattern]:
-        at_once, swap = self.admin_site.admin_view(self.at_once), self.admin_site.admin_view(self.swap)
-        slot = "<path:object_id>/slots/<int:slot_id>"
-        own = [path(f"{slot}/{name}/", at_once, {"deed": name}, name=f"abm_targetlist_{name}") for name in ("pin", "unpin", "remove")]
-        return [path(f"{slot}/swap/", swap, name="abm_targetlist_swap"), *own, *super().get_urls()]
+        view, slot, account = self.admin_site.admin_view, "<path:object_id>/slots/<int:slot_id>", "<int:account_id>"
+        own = [
+            path(f"{slot}/swap/{account}/", view(self.swap_in), name="abm_targetlist_swap_in"),
+            path(f"{slot}/swap/", view(self.swap), name="abm_targetlist_swap"),
+        ]
+        own += [
+            path(f"{slot}/{deed}/", view(self.at_slot), {"deed": deed}, name=f"abm_targetlist_{deed}")
+            for deed in ("pin", "unpin", "remove")
+        ]
+        own += [
+            path(f"<path:object_id>/{deed}/{account}/", view(self.at_account), {"deed": deed}, name=f"abm_targetlist_{deed}")
+            for deed in ("take", "keep_off", "reinstate")
+        ]
+        return [*own, *super().get_urls()]
 
 
-def _slot(number: int, slot: TargetAccount | None) -> dict[str, Any]:
-    """Give one of the twenty slots as the page shows it, also when it is free."""
-    if slot is None:
-        return {"number": number, "slot": None}
-    standing = getattr(slot.account, "standing", None)
-    args = [slot.target_list_id, slot.pk]
-    names = ("pin", "unpin", "remove", "swap")
-    return {
-        "number": number,
-        "slot": slot,
-        "standing": standing,
-        "score": bar(standing.score) if standing else "",
-        "fit": bar(standing.fit) if standing else "",
-        "words": [targets.reason_in_words(reason) for reason in slot.reasons],
-        "links": {name: reverse(f"admin:abm_targetlist_{name}", args=args) for name in names},
-    }
+def slots_of(row: TargetList) -> str:
+    """Give the place of the slots on a list's page."""
+    return f"{page_of(row)}#slots"
+
+
+def proposals_of(row: TargetList) -> str:
+    """Give the place of the proposal on a list's page."""
+    return f"{page_of(row)}#proposed"
 
 
 class OfList(ReadOnlyAdmin):
@@ -242,33 +264,12 @@ class ComparisonAccountAdmin(OfList):
     search_fields = ["target_list__name"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return with_names_for(request, super().get_queryset(request))
+        return target_list_page.with_names_for(request, super().get_queryset(request))
 
     @display(description=_("account"))
     def account_shown(self, row: Any) -> str:
-        return _name(row.account, row.sees_account)
+        return target_list_page.name_of(row.account, row.sees_account)
 
     @display(description=_("resembles"))
     def resembles_shown(self, row: Any) -> str:
-        return _name(row.resembles, row.sees_resembles)
-
-
-def with_names_for(request: HttpRequest, rows: QuerySet[ComparisonAccount]) -> QuerySet[Any]:
-    """Note beside each row which of its two accounts the reader may see."""
-    seen = Account.objects.visible_to(request.user)
-    return rows.annotate(
-        sees_account=Exists(seen.filter(pk=OuterRef("account"))), sees_resembles=Exists(seen.filter(pk=OuterRef("resembles")))
-    )
-
-
-def _name(account: Account, is_seen: bool) -> str:
-    return str(account) if is_seen else str(_("an account of another team"))
-
-
-def _compared(request: HttpRequest, row: TargetList) -> list[dict[str, Any]]:
-    """Give the comparison group as the list's page shows it."""
-    rows = with_names_for(request, row.comparison.select_related("account", "resembles"))[:20]
-    return [
-        {"account": _name(one.account, one.sees_account), "resembles": _name(one.resembles, one.sees_resembles), "distance": one.distance}
-        for one in rows
-    ]
+        return target_list_page.name_of(row.resembles, row.sees_resembles)
