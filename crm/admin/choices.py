@@ -7,10 +7,10 @@ from django.db import connection
 from django.db.models import Model
 from django.http import HttpRequest
 
-from crm.models import Account
+from crm.models import Account, Opportunity
 from crm.models.users import Sight, sight
 
-PEOPLE, TEAMS, INDUSTRIES = 200, 100, 200
+PEOPLE, TEAMS, INDUSTRIES, PRODUCTS = 200, 100, 200, 100
 
 # Each part gives: what, id, three texts, position, team, owner.
 _PEOPLE = f"""
@@ -31,14 +31,19 @@ _INDUSTRIES = f"""
     SELECT 'industry', CAST(NULL AS bigint), industry, '', '', 0, CAST(NULL AS bigint), CAST(NULL AS bigint)
     FROM walk WHERE industry IS NOT NULL LIMIT {INDUSTRIES}
 """  # noqa: S608
+_PRODUCTS = f"""
+    SELECT 'product', id, name, '', '', 0, CAST(NULL AS bigint), CAST(NULL AS bigint) FROM crm_product ORDER BY name LIMIT {PRODUCTS}
+"""  # noqa: S608
 _VIEWS = """
     SELECT 'view', id, name, query, '', position, team_id, owner_id FROM crm_savedview
     WHERE page = %(page)s AND (owner_id = %(user)s OR team_id = %(team)s) ORDER BY position, id LIMIT 60
 """
 
+OF_A_LIST: dict[type[Model], list[str]] = {Account: [_INDUSTRIES], Opportunity: [_PRODUCTS]}
+
 
 def offered(request: HttpRequest, model: type[Model]) -> dict[str, list[dict[str, Any]]]:
-    """Give rows by what they are: 'person', 'team', 'industry' (of accounts only) and 'view'; read once per request."""
+    """Give rows by what they are: 'person', 'team', 'view', and 'industry' or 'product' where the list has it; read once per request."""
     read = request.__dict__.setdefault("offered", {})
     if model not in read:
         read[model] = _read(request, model)
@@ -46,7 +51,7 @@ def offered(request: HttpRequest, model: type[Model]) -> dict[str, list[dict[str
 
 
 def _read(request: HttpRequest, model: type[Model]) -> dict[str, list[dict[str, Any]]]:
-    parts = [_PEOPLE, _TEAMS, _VIEWS, *([_INDUSTRIES] if model is Account else [])]
+    parts = [_PEOPLE, _TEAMS, _VIEWS, *OF_A_LIST.get(model, [])]
     facts = {
         "every": sight(request.user) is Sight.ALL,
         "user": request.user.pk,
@@ -74,3 +79,8 @@ def teams(request: HttpRequest, model: type[Model]) -> list[tuple[str, str]]:
 def industries(request: HttpRequest, model: type[Model]) -> list[tuple[str, str]]:
     """Give the industries of all accounts as choices."""
     return [(row["a"], row["a"]) for row in offered(request, model)["industry"]]
+
+
+def products(request: HttpRequest, model: type[Model]) -> list[tuple[str, str]]:
+    """Give our products as choices, by name."""
+    return [(str(row["id"]), row["a"]) for row in offered(request, model)["product"]]

@@ -9,14 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from crm import pipeline, policy
-from crm.admin import bulk
+from crm.admin import bulk, choices
 from crm.admin.board import PipelineBoard
 from crm.admin.board_filters import PERIODS, board_link
 from crm.admin.bulk import BulkPage
 from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, WorkFilter, money, stage_chips
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
-from crm.models import Opportunity, Product, Stage
+from crm.models import Opportunity, Stage
 
 
 class WorkedFilter(WorkFilter):
@@ -62,8 +62,8 @@ class ProductFilter(ChoicesFilter):
 
     title, parameter_name, field = _("product"), "product", "product"
 
-    def choices_of(self) -> Any:
-        return [(str(pk), name) for pk, name in Product.objects.order_by("name").values_list("pk", "name")[:100]]
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [*choices.products(request, Opportunity)]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return super().queryset(request, queryset) if (self.value() or "").isdecimal() else queryset

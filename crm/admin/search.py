@@ -43,9 +43,7 @@ def answer(request: HttpRequest) -> HttpResponse:
     hits = find(request.user, term) if len(term) >= AT_LEAST else []
     lists = [(_label(kind.model), reverse(_page(kind.model, "changelist"))) for kind in KINDS if _is_open(request.user, kind)]
     context = {"hits": hits, "term": term, "lists": lists, "is_short": len(term) < AT_LEAST}
-    answered = TemplateResponse(request, "crm/admin/found.html", context)
-    answered["Cache-Control"] = "no-store"
-    return answered
+    return TemplateResponse(request, "crm/admin/found.html", context)
 
 
 def find(user: Any, term: str) -> list[Hit]:
