@@ -20,7 +20,7 @@ from crm.admin.site import ReadOnlyAdmin
 class NightlyRunAdmin(ReadOnlyAdmin):
     """Nightly runs."""
 
-    place = Place("marketing", 3, "bedtime")
+    place = Place("data", 9, "bedtime")
     list_display = ["day", "progress", "failures", "seconds", "started_at", "finished_at"]
     actions_list = ["run_now"]
     change_form_outer_before_template = "abm/admin/nightly_page.html"

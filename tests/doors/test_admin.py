@@ -154,11 +154,14 @@ def sidebar(client: Client) -> dict[str, list[str]]:
 
 def test_sidebar_of_a_rep_starts_with_the_work_and_hides_what_is_not_allowed(rep_client: Client) -> None:
     assert sidebar(rep_client) == {
-        "Selling": ["My day", "Accounts", "Contacts", "DMU roles", "Opportunities", "Tasks", "Job changes", "Target lists"],
-        "What happened": ["Activities", "Deliveries", "Delivery reports", "Suppressions"],
-        "Marketing": ["Ideal customer profile", "Score history", "Nightly runs"],
+        "Selling": [
+            "My day", "Accounts", "Contacts", "DMU roles", "Opportunities", "Pipeline", "Tasks", "Job changes", "Target lists", "Duplicates",
+        ],
+        "What happened": ["Activities", "Deliveries", "Delivery reports", "Suppressions", "Merges"],
+        "Marketing": ["Ideal customer profile", "Score history"],
+        "Data": ["Import", "Exports", "Nightly runs"],
         "Settings": ["Teams", "Products"],
-    }
+    }  # fmt: skip
 
 
 def test_sidebar_of_an_administrator_holds_the_settings(admin_browser: Client) -> None:
