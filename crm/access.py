@@ -140,7 +140,8 @@ def changeable(user: User | AnonymousUser, model: type[Model]) -> Q:
 def with_may_change(records: QuerySet[Any], user: User | AnonymousUser) -> QuerySet[Any]:
     """Mark each record with `may_change`."""
     condition = changeable(user, records.model)
-    return records.annotate(may_change=ExpressionWrapper(condition, BooleanField()) if condition else Value(True))
+    marked: QuerySet[Any] = records.annotate(may_change=ExpressionWrapper(condition, BooleanField()) if condition else Value(True))
+    return marked
 
 
 def sees_account_of(user: User | AnonymousUser, deal: Opportunity) -> bool:
