@@ -182,6 +182,8 @@ class MergeAdmin(ReadOnlyAdmin):
         kept, folded = (self.one_of(request, kind, pk) for pk in (ids[f"{kind}_id"], other_id))
         if kept.pk == folded.pk:
             raise Http404
+        if of_two_teams(kept, folded) and not request.user.has_perm("crm.see_every_record"):
+            raise PermissionDenied
         if request.method == "POST":
             choices = {key: side for key, side in request.POST.items() if side in (merges.KEPT, merges.FOLDED)}
             try:
@@ -226,6 +228,12 @@ class MergeAdmin(ReadOnlyAdmin):
             "media": self.media,
         }
         return context
+
+
+def of_two_teams(kept: Any, folded: Any) -> bool:
+    """Say whether two accounts belong to different teams: a merge would take one of them away from its team."""
+    teams = {getattr(record, "team_id", None) for record in (kept, folded)} - {None}
+    return len(teams) > 1
 
 
 def compared_line(line: merges.Line) -> dict[str, Any]:

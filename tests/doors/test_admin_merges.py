@@ -11,7 +11,7 @@ from crm.models import Account, AccountPair, Contact, Merge, User
 from tests.conftest import somebody
 from tests.crm.merging import two_accounts
 from tests.doors.admin_pages import link, said
-from tests.factories.crm import AccountFactory, ContactFactory
+from tests.factories.crm import AccountFactory, ContactFactory, TeamFactory
 from tests.tables import checksums
 
 pytestmark = pytest.mark.django_db
@@ -87,7 +87,10 @@ def test_records_of_two_teams_are_merged_by_who_sees_every_record(client: Client
     mine, theirs = AccountFactory(owner=rep, team=rep.team), AccountFactory(owner=somebody("sales rep", team=None))
     client.force_login(rep)
     assert client.post(compared(mine, theirs)).status_code == 404
-    assert Account.objects.count() == 2
+    own_elsewhere = AccountFactory(owner=rep, team=TeamFactory())
+    assert client.post(compared(mine, own_elsewhere)).status_code == 403
+    assert Account.objects.count() == 3
+    own_elsewhere.delete()
     client.force_login(marketer)
     assert client.post(compared(mine, theirs)).status_code == 302
     assert Account.objects.get() == mine
