@@ -124,9 +124,10 @@ class ExportAdmin(ReadOnlyAdmin):
 
     def frame(self, request: HttpRequest, title: Any) -> dict[str, Any]:
         """Give what every page of the admin needs around its own."""
-        return self.admin_site.each_context(request) | {"title": title, "opts": self.opts, "media": self.media}
+        frame: dict[str, Any] = self.admin_site.each_context(request)
+        return frame | {"title": title, "opts": self.opts, "media": self.media}
 
-    def progress(self, export: Export) -> Any:
+    def progress(self, export: Export) -> dict[str, Any]:
         """Give how far it is; there is nothing to watch when no worker is meant to be at it."""
         is_live = export.state in (Export.State.QUEUED, Export.State.RUNNING)
         return progress_of(export, is_live=is_live, poll=reverse("admin:crm_export_progress", args=[export.pk]), at=now())
