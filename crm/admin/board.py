@@ -39,7 +39,6 @@ class PipelineBoard(OpportunityPage):
         wanted = Wanted.of(request, request.GET)
         context = self.admin_site.each_context(request) | {
             "title": _("Pipeline"),
-            "opts": self.opts,
             "media": self.media,
             "wanted": wanted,
             "has_add_permission": self.has_add_permission(request),

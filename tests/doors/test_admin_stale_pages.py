@@ -30,10 +30,10 @@ def deal(account: Account, rep: User) -> crm.Opportunity:
 
 
 def seen(page: Any) -> str:
-    """Give what a page's form says of the record as shown."""
-    found = re.search(r'name="as_seen" value="([^"]*)"', page.content.decode())
+    """Give what a page's form says of the record as shown; small forms that stand above it carry their own."""
+    found = re.findall(r'name="as_seen" value="([^"]*)"', page.content.decode())
     assert found
-    return unescape(found[1])
+    return unescape(found[-1])
 
 
 def as_shown(page: Any) -> dict[str, Any]:
