@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from publicsuffixlist import PublicSuffixList
 
 from crm import bulk, events, policy
-from crm.errors import Invalid
+from crm.errors import Conflict, Invalid
 from crm.models import Account, FollowUp, Merge, Opportunity, Team, User
 
 # What is said of an account in plain values.
@@ -182,10 +182,10 @@ def _check(account: Account, facts: Mapping[str, object]) -> None:
         former = _former([account.domain]).exclude(account=account.pk)
         if others.filter(domain=account.domain).exists() or former.exists():
             wrong["domain"] = _taken(account.domain)
-    if account.external_id and others.filter(source=account.source, external_id=account.external_id).exists():
-        wrong["external_id"] = _ID_TAKEN
     if wrong:
         raise Invalid(" ".join(map(str, wrong.values())), detail=wrong)
+    if account.external_id and others.filter(source=account.source, external_id=account.external_id).exists():
+        raise Conflict(_ID_TAKEN, detail={"external_id": _ID_TAKEN})
     _check_parents(account)
 
 

@@ -69,7 +69,8 @@ def _write(table: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]], co
     # Only names from our own models are put into the text; every value travels apart.
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {quoted(table)} ({names}) FROM STDIN") as copy:
+            # COPY goes past Django, which would otherwise make these errors its own.
+            with connection.wrap_database_errors, cursor.copy(f"COPY {quoted(table)} ({names}) FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row((*row, *constants))
         else:

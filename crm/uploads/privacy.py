@@ -69,6 +69,9 @@ def export(contact_ids: Sequence[int]) -> list[dict[str, Any]]:
 
 def erase(contact_ids: Sequence[int], /, *, at: datetime) -> None:
     """Blank these rows where they stand, so that neither a run nor an undo brings anybody back."""
+    # What else an import holds on people goes with its file.
+    if not Upload.objects.exclude(file="").exists():
+        return
     meant = Meant(contact_ids)
     for upload in _with_files():
         if spool.blank(upload, lambda row, upload=upload: meant.row(upload, row), because=str(privacy.ERASED)):  # type: ignore[misc]
@@ -89,19 +92,22 @@ def _scrub(upload: Upload, meant: Meant) -> None:
 def let_go(*, at: datetime) -> int:
     """Delete what imports hold once they ended so long ago, and those that were never run; the figures stay."""
     long_ago = at - timedelta(days=policy.UPLOADS.kept_days)
-    never_run = Upload.objects.filter(state__in=(State.RECEIVED, State.CHECKED), created_at__lt=long_ago)
-    ended = Upload.objects.filter(state__in=(State.FINISHED, State.FAILED, State.UNDONE), finished_at__lt=long_ago).exclude(file="")
-    paused = Upload.objects.filter(state=State.PAUSED, heartbeat_at__lt=long_ago).exclude(file="")
-    count = 0
-    for upload in [*never_run, *ended, *paused]:
-        count += 1
-        upload.file.storage.delete(upload.file.name)
-        UploadProblem.objects.filter(upload=upload).delete()
-        UploadedRecord.objects.filter(upload=upload).delete()
-        kept = {name: figure for name, figure in upload.report.items() if name != "problems"}
-        Upload.objects.filter(pk=upload.pk).update(file="", sample=[], report=kept)
-    never_run.delete()
-    return count
+    never_run = Q(state__in=(State.RECEIVED, State.CHECKED), created_at__lt=long_ago)
+    ended = Q(state__in=(State.FINISHED, State.FAILED, State.UNDONE), finished_at__lt=long_ago)
+    paused = Q(state=State.PAUSED, heartbeat_at__lt=long_ago)
+    found = list(Upload.objects.filter(never_run | ended | paused).exclude(file=""))
+    for upload in found:
+        _let_go(upload)
+    return len(found)
+
+
+def _let_go(upload: Upload) -> None:
+    upload.file.storage.delete(str(upload.file.name))
+    UploadProblem.objects.filter(upload=upload).delete()
+    UploadedRecord.objects.filter(upload=upload).delete()
+    kept = {name: figure for name, figure in upload.report.items() if name != "problems"}
+    Upload.objects.filter(pk=upload.pk).update(file="", sample=[], report=kept)
+    Upload.objects.filter(pk=upload.pk, state__in=(State.RECEIVED, State.CHECKED)).delete()
 
 
 def register() -> None:

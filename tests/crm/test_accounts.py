@@ -3,10 +3,9 @@
 from functools import partial
 
 import pytest
-from django.db import IntegrityError
 
 from crm import accounts, follow_ups
-from crm.errors import Invalid
+from crm.errors import Conflict, Invalid
 from crm.models import Account
 from tests.factories.crm import AccountFactory, OpportunityFactory, TeamFactory, UserFactory
 
@@ -136,10 +135,11 @@ def test_of_two_who_give_their_accounts_one_domain_the_second_hears_that_it_is_t
 
 
 @pytest.mark.django_db
-def test_what_the_database_refuses_for_another_reason_is_not_put_down_to_the_domain(at):
+def test_an_id_that_another_account_of_the_source_has_is_refused_and_not_put_down_to_the_domain(at):
     AccountFactory(source="crm", external_id="7")
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict) as refusal:
         accounts.open(name="Jansen BV", domain="jansen.example", source="crm", external_id="7", at=at)
 
+    assert list(refusal.value.detail) == ["external_id"]
     assert Account.objects.count() == 1

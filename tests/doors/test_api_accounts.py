@@ -74,7 +74,7 @@ def test_the_same_id_at_the_source_twice_is_a_conflict_that_shows_no_sql(rep_api
     answer = rep_api.post("/api/v1/accounts", body)
 
     assert_refusal(answer, 409, "conflict")
-    assert answer.json()["message"] == "This contradicts what is stored already; nothing was changed."
+    assert answer.json()["message"] == "There is an account with this id of this source already."
     assert Account.objects.count() == 1
 
 
