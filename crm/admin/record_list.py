@@ -66,6 +66,10 @@ class ListPage(ModelAdmin):
     everything = ""
     nothing_yet: Promise | str = _("There is nothing here yet.")
 
+    class Media:
+        css = {"all": ["crm/lists.css"]}
+        js = ["crm/lists.js"]
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
         return RecordList
 

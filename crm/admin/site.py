@@ -50,7 +50,7 @@ class RecordAdmin(ListPage):
     }
 
     class Media:
-        css = {"all": ["crm/admin.css", "crm/lists.css"]}
+        css = {"all": ["crm/admin.css"]}
 
     # --- who sees what -----------------------------------------------------------------------------
 
