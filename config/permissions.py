@@ -10,6 +10,7 @@ class OneQueryBackend(ModelBackend):
     """Django's own backend; the answer is kept with the user for the request, as there."""
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
+        """Give every permission of a user, as `app.codename`."""
         if not user_obj.is_active or user_obj.is_anonymous or obj is not None:
             return set()
         if not hasattr(user_obj, "_perm_cache"):

@@ -20,7 +20,7 @@ def minutes_left(username: str, *, address: str | None, pause: timedelta, at: da
 def is_locked(user: User, *, limit: int, pause: timedelta, at: datetime) -> bool:
     """Say whether a user is locked out anywhere; `limit` is the number of wrong attempts that lock."""
     recent = AccessAttempt.objects.filter(username=user.username, attempt_time__gte=at - pause).order_by()
-    return recent.values("ip_address").annotate(failures=Sum("failures_since_start")).filter(failures__gte=limit).exists()
+    return bool(recent.values("ip_address").annotate(failures=Sum("failures_since_start")).filter(failures__gte=limit).exists())
 
 
 def release(user: User, *, by: User, at: datetime) -> int:
@@ -33,4 +33,4 @@ def release(user: User, *, by: User, at: datetime) -> int:
 
 def forget_failures(user: User) -> int:
     """Forget a user's wrong attempts."""
-    return AccessAttempt.objects.filter(username=user.username).delete()[0]
+    return int(AccessAttempt.objects.filter(username=user.username).delete()[0])

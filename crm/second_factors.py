@@ -23,12 +23,12 @@ NAME = "app"
 
 def is_enrolled(user: User) -> bool:
     """Say whether a user signs in with a code besides the password."""
-    return TOTPDevice.objects.filter(user=user, confirmed=True).exists()
+    return bool(TOTPDevice.objects.filter(user=user, confirmed=True).exists())
 
 
 def codes_left(user: User) -> int:
     """Count the recovery codes that were not used yet."""
-    return StaticToken.objects.filter(device__user=user).count()
+    return int(StaticToken.objects.filter(device__user=user).count())
 
 
 def offer(user: User) -> TOTPDevice:
@@ -113,7 +113,8 @@ def _pause(device: TOTPDevice | StaticDevice, at: datetime) -> int:
     allowed, facts = device.verify_is_allowed()
     if allowed or not facts:
         return 0
-    return max(1, ceil((facts["locked_until"] - at).total_seconds()))
+    until: datetime = facts["locked_until"]
+    return max(1, ceil((until - at).total_seconds()))
 
 
 def _new_codes(user: User) -> list[str]:

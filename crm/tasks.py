@@ -79,5 +79,5 @@ def mail_password_link(address: str, language: str, host: str, is_secure: bool) 
     form = PasswordResetForm({"email": address})
     with translation.override(language):
         if form.is_valid():
-            words = {"subject_template_name": "crm/mail/password_subject.txt", "email_template_name": "crm/mail/password.txt"}
-            form.save(domain_override=host, use_https=is_secure, **words)
+            subject, mail = "crm/mail/password_subject.txt", "crm/mail/password.txt"
+            form.save(domain_override=host, use_https=is_secure, subject_template_name=subject, email_template_name=mail)

@@ -172,7 +172,7 @@ class TargetListAdmin(RememberedAdmin):
         """Do at once what a button of a proposed account asks: take it, keep it off, let it be proposed again."""
         row = self.record(request, object_id)
         account = get_object_or_404(self.eligible(row), pk=account_id)
-        rules = {
+        rules: dict[str, tuple[Any, Any]] = {
             "take": (targets.pick, _("%(account)s is on the list, pinned.")),
             "keep_off": (partial(targets.reject, reason=""), _("%(account)s is kept off: undo it under 'Kept off this list'.")),
             "reinstate": (targets.reinstate, _("%(account)s may be proposed again.")),

@@ -1,6 +1,6 @@
 """The DMU as a picture: five seats with the people in them, and a tray of people without one; moved by mouse, keyboard or plain form."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -71,8 +71,8 @@ class Card:
 class SeatForm(forms.Form):
     """Read who goes to which seat; no role means the tray."""
 
-    contact = forms.ModelChoiceField(None)
-    membership = forms.ModelChoiceField(None, required=False)
+    contact: Any = forms.ModelChoiceField(None)
+    membership: Any = forms.ModelChoiceField(None, required=False)
     role = forms.ChoiceField(choices=[("", ""), *DmuRole.choices], required=False)
     stance = forms.ChoiceField(choices=[("", ""), *Stance.choices], required=False)
     confirmed = forms.BooleanField(required=False)
@@ -237,7 +237,7 @@ def _reach(contact: Any) -> str:
     return {(True, True): "both", (True, False): "mail", (False, True): "phone"}.get((contact.has_mail, bool(contact.phone)), "neither")
 
 
-def _seat(role: DmuRole, coverage: dmu.Coverage, cards: Collection[Card]) -> dict[str, Any]:
+def _seat(role: DmuRole, coverage: dmu.Coverage, cards: Sequence[Card]) -> dict[str, Any]:
     row = next((row for row in coverage.roles if row.role == role), None)
     state = row.state if row else ""
     word, sign = STATES.get(state, ("", ""))

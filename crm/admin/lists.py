@@ -64,13 +64,13 @@ class TeamFilter(DropdownFilter):
     lookup = "team"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Promise | str]]:
-        own = [("mine", _("my team"))] if getattr(request.user, "team_id", None) else []
-        return own + (choices.teams(request, model_admin.model) if sight(request.user) is Sight.ALL else [])
+        own: list[tuple[str, Promise | str]] = [("mine", _("my team"))] if getattr(request.user, "team_id", None) else []
+        return [*own, *(choices.teams(request, model_admin.model) if sight(request.user) is Sight.ALL else [])]
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
         if value == "mine":
-            return queryset.filter(**{self.lookup: request.user.team_id})
+            return queryset.filter(**{self.lookup: getattr(request.user, "team_id", None)})
         return queryset.filter(**{self.lookup: int(value)}) if value and value.isdigit() else queryset
 
 

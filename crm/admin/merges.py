@@ -55,7 +55,7 @@ class Mergeable:
     @property
     def media(self) -> forms.Media:
         """Warn on the form of a new record of what looks like it."""
-        return super().media + forms.Media(js=["crm/duplicates.js"], css={"all": ["crm/merges.css"]})  # type: ignore[misc,no-any-return]
+        return super().media + forms.Media(js=["crm/duplicates.js"], css={"all": ["crm/merges.css"]})  # type: ignore[misc]
 
     @action(description=_("Merge with…"), url_path="merge", icon="merge", permissions=["change"])
     def merge_with(self: Any, request: HttpRequest, object_id: str) -> HttpResponse:

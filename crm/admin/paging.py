@@ -70,13 +70,14 @@ class CheapPaginator(Paginator):
         if first is None:
             return super().page(number)
         number = self.validate_number(number)
-        return self._get_page(self._in_two(first, (number - 1) * self.per_page), number, self)
+        return Page(self._in_two(first, (number - 1) * self.per_page), number, self)
 
     def _in_two(self, first: models.QuerySet[Any], start: int) -> Sequence[Any]:
+        every: Any = self.object_list
         rows, wanted = list(first[start : start + self.per_page]), self.per_page
         if len(rows) < wanted:
             begin = 0 if rows else max(0, start - first.order_by().values("pk")[: REACHABLE + 1].count())
-            without: Any = self.object_list.filter(**{f"{self.part}__isnull": True}).order_by("pk")  # type: ignore[union-attr]
+            without = every.filter(**{f"{self.part}__isnull": True}).order_by("pk")
             rows += without[begin : begin + wanted - len(rows)]
         return rows
 
@@ -86,7 +87,8 @@ class CheapPaginator(Paginator):
         order = rows.query.order_by if self.part and isinstance(rows, models.QuerySet) else ()
         if not order or not isinstance(order[0], OrderBy) or not (order[0].descending and order[0].nulls_last):
             return None
-        by = order[0].expression
-        if not isinstance(by, F) or not by.name.startswith(f"{self.part}__"):
+        by: Any = order[0].expression
+        named = str(getattr(by, "name", "")) if isinstance(by, F) else ""
+        if not named.startswith(f"{self.part}__"):
             return None
-        return rows.filter(**{f"{self.part}__isnull": False}).order_by(f"-{by.name}", "pk")
+        return rows.filter(**{f"{self.part}__isnull": False}).order_by(f"-{named}", "pk")

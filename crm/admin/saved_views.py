@@ -1,6 +1,6 @@
 """The tabs above a list: those that come with it, and the views that a user or the team saved."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from crm import saved_views
 from crm.admin import choices
 from crm.errors import CrmError
-from crm.models import SavedView
+from crm.models import SavedView, User
 
 PARAMETER = "view"
 
@@ -95,7 +95,7 @@ def answer(request: HttpRequest, page: Any) -> HttpResponse:
 
 
 def _do(request: HttpRequest, page: Any, query: str) -> tuple[SavedView | None, Promise | str]:
-    name, deed, user = request.POST.get("name", ""), request.POST.get("deed", ""), request.user
+    name, deed, user = request.POST.get("name", ""), request.POST.get("deed", ""), cast(User, request.user)
     if deed == "keep":
         return saved_views.keep(page=page.model._meta.label_lower, name=name, query=query, at=now(), by=user), _("The view is saved.")
     view = _chosen(request, page)

@@ -103,7 +103,7 @@ def _made(made: str) -> Q:
 class LogForm(forms.Form):
     """Ask what just happened, and with whom."""
 
-    kind = deeds.choice(_("what"), lambda: [(name, capfirst(activity_kinds.KINDS[name].label)) for name in LOGGED])
+    kind = deeds.choice(_("what"), lambda: [(name, capfirst(str(activity_kinds.KINDS[name].label))) for name in LOGGED])
     contact = deeds.record(_("with"), required=False)
     subject = deeds.line(_("about"), required=False)
     occurred_at = deeds.moment(_("when"))

@@ -89,7 +89,7 @@ def _hinted(error: Exception, context: Mapping[str, Any]) -> Exception:
     scheme = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0][:20] if request else ""
     if not isinstance(error, exceptions.NotAuthenticated) or scheme.lower() in ("", "token"):
         return error
-    hinted = exceptions.NotAuthenticated(_("Send the key as 'Authorization: Token KEY', not as '%(scheme)s'.") % {"scheme": scheme})
+    hinted: Any = exceptions.NotAuthenticated(_("Send the key as 'Authorization: Token KEY', not as '%(scheme)s'.") % {"scheme": scheme})
     hinted.auth_header = getattr(error, "auth_header", None)
     return hinted
 

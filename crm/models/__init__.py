@@ -5,8 +5,8 @@ from crm.models.activities import Activity, ActivityChange
 from crm.models.contacts import Contact, Departure, Person
 from crm.models.deliverability import Delivery, DeliveryReport, Suppression
 from crm.models.dmu import DmuMembership, DmuRole, Stance
-from crm.models.exports import Export
 from crm.models.duplicates import AccountKey, AccountPair, ContactPair, DuplicateSweep
+from crm.models.exports import Export
 from crm.models.follow_ups import FollowUp
 from crm.models.heartbeats import Heartbeat
 from crm.models.merges import Merge, MergedRecord

@@ -52,6 +52,7 @@ class Among(In):
     lookup_name = "among"
 
     def get_rhs_op(self, connection: BaseDatabaseWrapper, rhs: str) -> str:
+        """Compare with an array of the subquery where the database knows arrays."""
         return f"= ANY(ARRAY{rhs})" if connection.vendor == "postgresql" else super().get_rhs_op(connection, rhs)
 
 

@@ -12,7 +12,7 @@ from unfold.widgets import INPUT_CLASSES
 
 INPUT = " ".join(INPUT_CLASSES)
 
-for_staff = staff_member_required(login_url="admin:login")
+for_staff: Any = staff_member_required(login_url="admin:login")
 
 
 class AdminFrame:

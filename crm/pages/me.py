@@ -52,7 +52,7 @@ def page(request: HttpRequest) -> HttpResponse:
         with translation.override(form.instance.language or request.LANGUAGE_CODE):
             messages.success(request, _("Your account was changed."))
         return redirect("me")
-    facts = {
+    facts: dict[str, Any] = {
         "browsers": user.browsers.all(),
         "this": signed_in.browser(request),
         "events": user.sign_in_events.select_related("by")[:EVENTS_SHOWN],

@@ -1,6 +1,6 @@
 """A new password: by mail for who forgot it, and on one's own page."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.conf import settings
@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from django.utils.translation import get_language, gettext_lazy
 
 from crm import lock_outs, sessions, tasks
-from crm.models import SignInEvent
+from crm.models import SignInEvent, User
 from crm.pages import signed_in
 from crm.pages.look import INPUT, AdminFrame, for_staff
 
@@ -44,7 +44,7 @@ class AskView(AdminFrame, views.PasswordResetView):
 
     title = gettext_lazy("New password")
     template_name = "crm/pages/password_ask.html"
-    form_class = AskForm
+    form_class: Any = AskForm
     success_url = reverse_lazy("password_reset_done")
 
     def form_valid(self, form: Any) -> HttpResponse:
@@ -91,5 +91,5 @@ def change(request: HttpRequest) -> HttpResponse:
     """Change one's own password on the admin's page; every other browser is signed out, for its session is worth nothing now."""
     answer = admin.site.password_change(request)
     if request.method == "POST" and answer.status_code == 302:
-        sessions.end_others(request.user, but=signed_in.browser(request))
+        sessions.end_others(cast(User, request.user), but=signed_in.browser(request))
     return answer

@@ -48,7 +48,11 @@ def page(request: HttpRequest) -> HttpResponse:
         signed_in.enrolled(request)
         return _codes(request, codes)
     device = second_factors.offer(user)
-    facts = {"qr": _drawn(device.config_url), "key": _in_fours(b32encode(device.bin_key).decode()), "must": signed_in.must_enrol(user)}
+    facts: dict[str, Any] = {
+        "qr": _drawn(device.config_url),
+        "key": _in_fours(b32encode(device.bin_key).decode()),
+        "must": signed_in.must_enrol(user),
+    }
     return show(request, "crm/pages/enrol.html", title=_("Set up the second factor"), form=form, issuer=settings.OTP_TOTP_ISSUER, **facts)
 
 

@@ -11,6 +11,7 @@ from django.contrib.auth import login
 from django.contrib.auth.signals import user_login_failed
 from django.contrib.auth.views import LoginView, RedirectURLMixin
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.decorators import method_decorator
@@ -78,7 +79,7 @@ class CodeView(AdminFrame, RedirectURLMixin, FormView):
     template_name = "crm/pages/code.html"
     form_class = CodeForm
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.user = half_signed_in(request)
         return super().dispatch(request, *args, **kwargs) if self.user else redirect("admin:login")
 
@@ -89,8 +90,8 @@ class CodeView(AdminFrame, RedirectURLMixin, FormView):
         user, at = self.user, now()
         assert user  # noqa: S101  dispatch lets nobody else come here
         if not AxesProxyHandler.is_allowed(self.request, {"username": user.username}):
-            self.request.axes_locked_out = True
-            self.request.axes_credentials = {"username": user.username}
+            facts: Any = self.request
+            facts.axes_locked_out, facts.axes_credentials = True, {"username": user.username}
             return self.form_invalid(form)  # the lock-out page takes its place
         try:
             second_factors.check(user, code=form.cleaned_data["code"], at=at)

@@ -48,7 +48,7 @@ class SignedInMiddleware:
 
 def _factor(request: HttpRequest) -> str:
     """Give what this session has of the second factor; judged anew when the organisation's rule is another one by now."""
-    mark = request.session.get(MARK)
+    mark: dict[str, Any] = request.session.get(MARK) or {}
     if not mark or mark["rule"] != settings.REQUIRE_SECOND_FACTOR:
         if not request.user.is_authenticated:
             return FREE
@@ -112,8 +112,9 @@ def _held_back(request: HttpRequest) -> HttpResponse | None:
 def _note(request: HttpRequest) -> None:
     """Note when this browser was last seen, at most once a minute; one that was signed out elsewhere ends here."""
     key, mark = request.session.session_key, request.session.get(MARK) or {}
-    is_due = key and SESSION_KEY in request.session and cache.add(_seen_key(key), 1, SEEN_EVERY_SECONDS)
-    if is_due and not sessions.seen(mark.get("browser", 0), session_key=key, at=now()):
+    if not key or SESSION_KEY not in request.session or not cache.add(_seen_key(key), 1, SEEN_EVERY_SECONDS):
+        return
+    if not sessions.seen(mark.get("browser", 0), session_key=key, at=now()):
         request.session.flush()
 
 

@@ -186,7 +186,16 @@ def test_a_holder_is_shown_with_stance_and_doubt(small, at):
     found = role_of(small, "decider", at)
 
     assert found.holders == (
-        dmu.Holder(membership.contact_id, "Jan de Vries", "champion", is_assumed=False, is_reachable=True, is_engaged=False, at_risk=True, membership_id=membership.pk),
+        dmu.Holder(
+            membership.contact_id,
+            "Jan de Vries",
+            "champion",
+            is_assumed=False,
+            is_reachable=True,
+            is_engaged=False,
+            at_risk=True,
+            membership_id=membership.pk,
+        ),
     )
     assert found.at_risk
 

@@ -37,7 +37,14 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ask(by: User, at: datetime, **facts: object) -> Export:
     """Ask for the names and domains of every account as CSV, unless told otherwise."""
-    asked = {"what": "crm.account", "query": "owner=all", "picked": [], "columns": ["name", "domain"], "file_format": "csv", "language": "en"}
+    asked = {
+        "what": "crm.account",
+        "query": "owner=all",
+        "picked": [],
+        "columns": ["name", "domain"],
+        "file_format": "csv",
+        "language": "en",
+    }
     return exports.begin(**(asked | facts), by=by, at=at)
 
 

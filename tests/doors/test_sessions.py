@@ -100,7 +100,9 @@ def test_all_others_are_signed_out_at_once(noor):
 
     assert said(desk.post(reverse("end_other_browsers"), follow=True)) == ["2 other browsers are signed out."]
     assert [is_in(client) for client in (*others, desk)] == [False, False, True]
-    assert BrowserSession.objects.count() == Session.objects.filter(session_key__in=BrowserSession.objects.values("session_key")).count() == 1
+    assert (
+        BrowserSession.objects.count() == Session.objects.filter(session_key__in=BrowserSession.objects.values("session_key")).count() == 1
+    )
 
 
 def test_nobody_signs_out_a_browser_of_somebody_else(noor, outsider, client):
@@ -183,7 +185,14 @@ def test_stranger_sees_no_account_page(client, db):
 
 def test_name_language_and_shortcuts_are_mine_to_change_and_nothing_else_is(noor):
     desk = sign_in()
-    sent = {"first_name": "Nora", "last_name": "de Vries", "language": "nl", "username": "baas", "is_superuser": "on", "email": "x@y.example"}
+    sent = {
+        "first_name": "Nora",
+        "last_name": "de Vries",
+        "language": "nl",
+        "username": "baas",
+        "is_superuser": "on",
+        "email": "x@y.example",
+    }
     desk.post(reverse("me"), sent)
 
     noor.refresh_from_db()
