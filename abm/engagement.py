@@ -256,16 +256,28 @@ def explain(account: Account, *, as_of: date, numbers: policy.Scoring | None = N
     return Explanation(account.pk, as_of, scored, missing_roles(scored, numbers=numbers), numbers.version, ids)
 
 
-def behind(account: Account, lines: Collection[Line], *, at_most: int) -> dict[Group, list[Activity]]:
+class Counted(NamedTuple):
+    """One activity behind a line of an explanation."""
+
+    contact_id: int | None
+    kind: str
+    day: date
+    pk: int
+    subject: str
+    occurred_at: datetime
+
+
+def behind(account: Account, lines: Collection[Line], *, at_most: int) -> dict[Group, list[Counted]]:
     """Give the latest activities behind these lines of an explanation, at most so many for each line; one query."""
-    people, kinds, days = (
-        ({part for part in parts if part} for parts in zip(*(line.group for line in lines), strict=True)) if lines else ((), (), ())
-    )
-    of_lines = Activity.objects.by_people().filter(Q(contact=None) | Q(contact__in=people), account=account, kind__in=kinds, day__in=days)
+    found: dict[Group, list[Counted]] = {line.group: [] for line in lines}
+    people, kinds, days = ({group[part] for group in found} for part in range(3))
+    of_people = Q(contact__in=people - {None}) | (Q(contact=None) if None in people else Q(pk=None))
+    of_lines = Activity.objects.by_people().filter(of_people, account=account, kind__in=kinds, day__in=days)
     place = Window(RowNumber(), partition_by=["contact_id", "kind", "day"], order_by=["-occurred_at", "-pk"])
-    found: dict[Group, list[Activity]] = {line.group: [] for line in lines}
-    for activity in of_lines.annotate(place=place).filter(place__lte=at_most).order_by("-occurred_at", "-pk"):
-        found.get((activity.contact_id, activity.kind, activity.day), []).append(activity)
+    rows = of_lines.annotate(place=place).filter(place__lte=at_most).order_by("-occurred_at", "-pk")
+    for row in map(Counted._make, rows.values_list("contact_id", "kind", "day", "pk", "subject", "occurred_at")):
+        if (row.contact_id, row.kind, row.day) in found:
+            found[row.contact_id, row.kind, row.day].append(row)
     return found
 
 

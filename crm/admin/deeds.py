@@ -1,5 +1,6 @@
 """The forms with which a person asks for a deed: small, and with controls that a phone knows."""
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from django import forms
@@ -7,6 +8,8 @@ from django.contrib import admin
 from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, QueryDict
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
@@ -112,6 +115,12 @@ def offer_accounts(form: forms.Form, name: str, request: HttpRequest) -> None:
     field = cast(forms.ModelChoiceField, form.fields[name])
     field.widget = AutocompleteSelect(Contact._meta.get_field("account"), admin.site)
     field.widget.choices = field.choices
+
+
+def options(choices: Iterable[tuple[Any, Any]], chosen: object = None) -> SafeString:
+    """Draw the options of a select; for lists so long or so many that a template for each would be felt."""
+    marked = ((value, SafeString(" selected") if str(value) == str(chosen) else "", label) for value, label in choices)
+    return format_html_join("", '<option value="{}"{}>{}</option>', marked)
 
 
 def filled(request: HttpRequest) -> QueryDict | None:

@@ -14,6 +14,7 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.functional import Promise
+from django.utils.safestring import SafeString
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -52,6 +53,8 @@ class Card:
     reach: str
     touch: str
     may_move: bool
+    role_options: SafeString
+    stance_options: SafeString
     only_for: str = ""
 
     @property
@@ -108,8 +111,6 @@ class DmuMapPage(RememberedAdmin):
             **picture(people, coverage, at=at, rights=rights),
             "may_assign": rights.may_assign,
             "may_log": request.user.has_perm("crm.add_activity"),
-            "roles": DmuRole.choices,
-            "stances": Stance.choices,
             "seat_address": reverse("admin:crm_account_seat", args=[account.pk]),
             "unseat_address": reverse("admin:crm_account_unseat", args=[account.pk]),
             "undo": {name: request.GET[name] for name in ("ended", "began") if request.GET.get(name, "").isdecimal()},
@@ -122,7 +123,7 @@ class DmuMapPage(RememberedAdmin):
         if request.method == "POST":
             self._may_seat(request)
             form = SeatForm(request.POST, account=account)
-            self.attempt(request, partial(self._seat, request, form, moved), done=_("Done."))
+            self.attempt(request, partial(self._seat, request, form, moved), done=in_words(form))
         return self._answer(request, account, moved[0] if moved else dmu.Moved())
 
     def _may_seat(self, request: HttpRequest) -> None:
@@ -164,6 +165,13 @@ class DmuMapPage(RememberedAdmin):
         return TemplateResponse(request, "crm/admin/parts/dmu_map.html", context)
 
 
+def in_words(form: SeatForm) -> str:
+    """Say where somebody sits now, for who listens."""
+    wanted = form.cleaned_data if form.is_valid() else {}
+    role = dict(DmuRole.choices).get(wanted.get("role", ""), _("no role"))
+    return str(_("%(name)s: %(role)s.") % {"name": wanted.get("contact", ""), "role": role})
+
+
 @dataclass(frozen=True)
 class Rights:
     """What a user may do to the seats of one account: add to them, or also change what is there."""
@@ -192,18 +200,26 @@ def reseat(contact: Contact, held: DmuMembership | None, *, role: str, stance: s
 
 def picture(people: Sequence[Any], coverage: dmu.Coverage, *, at: datetime, rights: Rights) -> dict[str, Any]:
     """Lay out seats and tray: who holds a standing role sits, the others who work there wait, the latest in touch first."""
-    known = {one.pk: one for one in people}
+    known, draw = {one.pk: one for one in people}, partial(_card, at=at, rights=rights, options=Options())
     seated = {holder.contact_id for held in coverage.holders.values() for holder in held}
     waiting = sorted((one for one in people if one.pk not in seated), key=lambda one: -one.touched_at.timestamp() if one.touched_at else 0)
-    in_seat = {
-        role: [_card(known[one.contact_id], one, at, rights) for one in coverage.holders.get(role, ()) if one.contact_id in known]
-        for role in SEATS
-    }
+    in_seat = {role: [one for one in coverage.holders.get(role, ()) if one.contact_id in known] for role in SEATS}
     return {
-        "seats": [_seat(role, coverage, in_seat[role]) for role in SEATS],
-        "tray": [_card(one, None, at, rights) for one in waiting[:TRAY]],
+        "seats": [
+            _seat(role, coverage, [draw(known[one.contact_id], one, role) for one in held[:IN_SEAT]], more=len(held) - IN_SEAT)
+            for role, held in in_seat.items()
+        ],
+        "tray": [draw(one, None, "") for one in waiting[:TRAY]],
         "tray_is_cut": len(waiting) > TRAY,
     }
+
+
+class Options(dict[str, SafeString]):
+    """The options of the cards' selects, drawn once for each choice: every card has the same ones."""
+
+    def __missing__(self, chosen: str) -> SafeString:
+        choices = Stance.choices if chosen in Stance.values else [("", _("no role")), *DmuRole.choices]
+        return self.setdefault(chosen, deeds.options(choices, chosen))
 
 
 def people_there(account: Account) -> list[Any]:
@@ -224,10 +240,11 @@ def people_there(account: Account) -> list[Any]:
     return list(found.order_by("person__given_name", "person__family_name", "pk")[:PEOPLE])
 
 
-def _card(contact: Any, holder: dmu.Holder | None, at: datetime, rights: Rights) -> Card:
+def _card(contact: Any, holder: dmu.Holder | None, role: str, *, at: datetime, rights: Rights, options: Options) -> Card:
     may_move = rights.may_move if holder else rights.may_assign
     touch = f"{done(contact.touch)} {ago(contact.touched_at, at)}" if contact.touched_at else ""
-    return Card(contact, holder, _reach(contact), touch, may_move, "" if holder else contact.deal or "")
+    drawn = options[role], options[holder.stance if holder else Stance.NEUTRAL.value]
+    return Card(contact, holder, _reach(contact), touch, may_move, *drawn, only_for="" if holder else contact.deal or "")
 
 
 def _reach(contact: Any) -> str:
@@ -237,7 +254,7 @@ def _reach(contact: Any) -> str:
     return {(True, True): "both", (True, False): "mail", (False, True): "phone"}.get((contact.has_mail, bool(contact.phone)), "neither")
 
 
-def _seat(role: DmuRole, coverage: dmu.Coverage, cards: Sequence[Card]) -> dict[str, Any]:
+def _seat(role: DmuRole, coverage: dmu.Coverage, cards: Sequence[Card], *, more: int) -> dict[str, Any]:
     row = next((row for row in coverage.roles if row.role == role), None)
     state = row.state if row else ""
     word, sign = STATES.get(state, ("", ""))
@@ -249,8 +266,8 @@ def _seat(role: DmuRole, coverage: dmu.Coverage, cards: Sequence[Card]) -> dict[
         "word": word,
         "sign": sign,
         "row": row,
-        "cards": cards[:IN_SEAT],
-        "more": max(0, len(cards) - IN_SEAT),
+        "cards": cards,
+        "more": max(0, more),
         "is_gap": state in (coverage_rules.MISSING, coverage_rules.LOST),
     }
 

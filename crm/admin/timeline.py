@@ -146,7 +146,7 @@ class TimelinePage(RememberedAdmin):
         account, first = self.account_of(record), record.pk if isinstance(record, Contact) else None
         form = LogForm(account=account, initial={"kind": LOGGED[0], "occurred_at": at, "contact": request.GET.get("log_contact") or first})
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
-        form.fields["contact"].choices = [("", _("Select value")), *((one.pk, str(one)) for one in people)]  # type: ignore[attr-defined]
+        names = [(one.pk, str(one)) for one in people]
         return self.rows(request, record, at=at) | {
             "log_form": form,
             "is_logging": "log_contact" in request.GET,
@@ -154,7 +154,8 @@ class TimelinePage(RememberedAdmin):
             "may_log": request.user.has_perm("crm.add_activity"),
             "kinds": kind_groups(),
             "periods": PERIODS.items(),
-            "people": people if isinstance(record, Account) else [],
+            "with_options": deeds.options([("", _("Select value")), *names], form["contact"].value()),
+            "people": deeds.options(names, request.GET.get("person")) if isinstance(record, Account) else "",
         }
 
     def rows(self, request: HttpRequest, record: Any, *, at: datetime) -> dict[str, Any]:
@@ -197,9 +198,10 @@ class TimelinePage(RememberedAdmin):
             return self.ask(request, record, form, deed, title=_("Log what happened"), done=done, back=f"{page_of(record)}#timeline")
         is_done = request.method == "POST" and form.is_valid() and self.attempt(request, deed, done=done, **form.cleaned_data)
         panel = self.timeline_panel(request, record, people_of(form.account)[:PEOPLE_OFFERED], at=now()) | {"is_answer": True}
-        return TemplateResponse(
-            request, "crm/admin/parts/timeline.html", panel | ({} if is_done else {"log_form": form, "is_logging": True})
-        )
+        if not is_done:
+            names = [("", _("Select value")), *((one.pk, str(one)) for one in people_of(form.account)[:PEOPLE_OFFERED])]
+            panel |= {"log_form": form, "is_logging": True, "with_options": deeds.options(names, form["contact"].value())}
+        return TemplateResponse(request, "crm/admin/parts/timeline.html", panel)
 
 
 def kind_groups() -> list[tuple[str, str, list[tuple[str, str]]]]:
