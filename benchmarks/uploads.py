@@ -42,7 +42,7 @@ def main() -> None:
             command = [sys.executable, "-m", "benchmarks.uploads", "--here", str(wanted.contacts)]
             subprocess.run(command, check=True, env=os.environ | {"DATABASE_URL": url})
         return
-    connection.creation.create_test_db(verbosity=0)
+    connection.creation.create_test_db(verbosity=0, autoclobber=True)
     try:
         with tempfile.TemporaryDirectory() as folder:
             storages["default"]._location = folder  # type: ignore[attr-defined]
