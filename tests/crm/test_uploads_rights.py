@@ -33,7 +33,9 @@ def test_an_account_of_another_team_is_neither_changed_nor_added_to(rep, outside
 
 def test_a_contact_of_another_team_is_not_found_by_its_id(rep, outsider, at):
     theirs = ContactFactory(account__owner=outsider, account__team=outsider.team, source="import", external_id="9", job_title="baas")
-    upload = received("id;first name;last name;email;website;job title\n9;Jan;Bos;x@nieuw.example.nl;;dief\n", rep, at, existing="overwrite")
+    upload = received(
+        "id;first name;last name;email;website;job title\n9;Jan;Bos;x@nieuw.example.nl;;dief\n", rep, at, existing="overwrite"
+    )
 
     assert ran(upload, at)["failed"] == 1
     theirs.refresh_from_db()
@@ -45,7 +47,12 @@ def test_an_owner_is_honoured_among_colleagues_and_an_owned_account_never_moves(
     AccountFactory(domain="al.nl", name="Al", owner=colleague, team=team)
     rows = f"name,website,owner\nA,a.nl,Els Dijk\nB,b.nl,{outsider.username}\nC,c.nl,Niemand\nAl,al.nl,{rep.username}\n"
 
-    assert ran(received(rows, rep, at, what="accounts", existing="overwrite"), at) == {"created": 3, "changed": 0, "unchanged": 1, "failed": 0}
+    assert ran(received(rows, rep, at, what="accounts", existing="overwrite"), at) == {
+        "created": 3,
+        "changed": 0,
+        "unchanged": 1,
+        "failed": 0,
+    }
     assert dict(Account.objects.values_list("name", "owner")) == {"A": colleague.pk, "B": rep.pk, "C": rep.pk, "Al": colleague.pk}
     assert set(Account.objects.values_list("team", flat=True)) == {team.pk}
 
@@ -60,7 +67,7 @@ def test_an_import_is_seen_by_its_owner_the_lead_and_who_sees_everything(rep, le
 def test_accounts_are_filled_in_or_overwritten_and_a_taken_domain_is_refused(rep, at):
     AccountFactory(domain="een.nl", name="Een", owner=rep, team=rep.team, city="Zwolle", employees=None)
     AccountFactory(domain="twee.nl", name="Twee", owner=rep, team=rep.team, source="import", external_id="2")
-    rows = "id,name,website,city,employees,revenue,country\n1,Een BV,https://www.een.nl/nl,Utrecht,\"1,200\",2.500.000,Nederland\n"
+    rows = 'id,name,website,city,employees,revenue,country\n1,Een BV,https://www.een.nl/nl,Utrecht,"1,200",2.500.000,Nederland\n'
 
     assert ran(received(rows, rep, at, what="accounts"), at)["failed"] == 1
     rows = rows.replace("2.500.000", '"2.500.000,00"')

@@ -151,7 +151,17 @@ def test_row_by_row_and_many_write_the_same_and_refuse_the_same(rep, at):
             expected.append({})
         except errors.Invalid as error:
             expected.append({name: str(reason) for name, reason in error.detail.items()})
-    columns = ("email", "phone", "job_title", "function", "legal_basis", "person__given_name", "person__family_name", "person__language", "person__opted_out_at")
+    columns = (
+        "email",
+        "phone",
+        "job_title",
+        "function",
+        "legal_basis",
+        "person__given_name",
+        "person__family_name",
+        "person__language",
+        "person__opted_out_at",
+    )
     rows_of_one = list(Contact.objects.filter(account=one).order_by("email", "job_title").values_list(*columns))
     Contact.objects.update(external_id="")
 
@@ -202,7 +212,9 @@ def test_retention_lets_go_of_what_an_old_import_holds(rep, at):
 
 
 def test_a_person_who_works_elsewhere_is_not_moved(rep, at):
-    there = ContactFactory(account=AccountFactory(owner=rep, team=rep.team), person=PersonFactory(), source="import", external_id="5", email="")
+    there = ContactFactory(
+        account=AccountFactory(owner=rep, team=rep.team), person=PersonFactory(), source="import", external_id="5", email=""
+    )
     AccountFactory(domain="elders.nl", owner=rep, team=rep.team)
     upload = received("id;first name;last name;website\n5;Jan;Bos;elders.nl\n", rep, at)
 
