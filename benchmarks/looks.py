@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-RULES = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+RULES = {"preload": False, "resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 # What follows a name is filled in with the newest or warmest record that the API shows this user.
 PAGES = {
     "my day": "/admin/",
@@ -36,11 +36,12 @@ PAGES = {
     "new import": "/admin/crm/upload/add/",
     "exports": "/admin/crm/export/",
     "new export": "/admin/crm/export/new/?list=crm.account",
-    "duplicates": "/admin/crm/duplicatepair/",
+    "duplicates": "/admin/crm/accountpair/",
+    "double contacts": "/admin/crm/contactpair/",
+    "merges": "/admin/crm/merge/",
     "job changes": "/admin/abm/jobchangesignal/",
-    "my account": "/admin/account/",
-    "sessions": "/admin/account/sessions/",
-    "second factor": "/admin/account/second-factor/",
+    "my account": "/admin/me/",
+    "second factor": "/admin/me/second-factor/",
 }
 ARGUMENTS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
