@@ -265,7 +265,7 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_LANGUAGES": True,
     "STYLES": [lambda _request: static("crm/theme.css"), lambda _request: static("crm/search.css")],
-    "SCRIPTS": [lambda _request: static("crm/keys.js")],
+    "SCRIPTS": [lambda _request: static("crm/keys.js"), lambda _request: static("crm/frame.js")],
     "ACCOUNT": {"navigation": [{"title": lambda _request: _("My account"), "link": reverse_lazy("me")}]},
     "DASHBOARD_CALLBACK": "abm.admin.my_day.panels",
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": "crm.admin.sidebar.navigation"},

@@ -68,7 +68,6 @@ class ListPage(ModelAdmin):
 
     class Media:
         css = {"all": ["crm/lists.css"]}
-        js = ["crm/lists.js"]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RecordList]:
         return RecordList
