@@ -138,3 +138,52 @@ def test_a_command_prints_the_sentence_and_no_traceback(name, value, sentence, t
     done = subprocess.run([sys.executable, "manage.py", "check"], cwd=ROOT, env=env, check=False, capture_output=True, text=True)
 
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Wrong configuration. {sentence}\n")
+
+
+@pytest.mark.parametrize("word", ["", "yes", "admins", "none,everybody"])
+def test_a_word_that_is_none_of_those_asked_for_is_refused(word, monkeypatch):
+    said = refusal(
+        lambda: environment.one_of("REQUIRE_SECOND_FACTOR", ("none", "everybody"), default="none"),
+        "REQUIRE_SECOND_FACTOR",
+        word,
+        monkeypatch,
+    )
+
+    assert said == f"REQUIRE_SECOND_FACTOR must be one of none, everybody, not {word!r}."
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "five", "", "٣"])
+def test_a_number_of_attempts_that_is_none_is_refused(text, monkeypatch):
+    said = refusal(lambda: environment.count("LOCK_OUT_AFTER", default=5), "LOCK_OUT_AFTER", text, monkeypatch)
+
+    assert said == f"LOCK_OUT_AFTER must be a whole number of at least 1, not {text!r}."
+
+
+def test_words_and_numbers_are_read_past_their_spaces(monkeypatch):
+    monkeypatch.setenv("REQUIRE_SECOND_FACTOR", " Everybody ")
+    monkeypatch.setenv("LOCK_OUT_MINUTES", " 30 ")
+
+    assert environment.one_of("REQUIRE_SECOND_FACTOR", ("none", "everybody"), default="none") == "everybody"
+    assert environment.count("LOCK_OUT_MINUTES", default=15) == 30
+
+
+@pytest.mark.parametrize("address", ["mail.example.com:25", "http://user:geheim@host", "nonsense"])
+def test_an_address_of_no_mail_server_is_refused_without_showing_it(address, monkeypatch):
+    said = refusal(lambda: environment.mail("EMAIL_URL", default="consolemail://"), "EMAIL_URL", address, monkeypatch)
+
+    assert said == "EMAIL_URL must begin with smtp+tls://, smtp+ssl://, smtp://, filemail:// or consolemail://."
+
+
+def test_a_mail_server_is_read_with_its_port_name_and_password(monkeypatch):
+    monkeypatch.setenv("EMAIL_URL", "smtp+tls://wij:geheim@mail.example.com:587")
+
+    found = environment.mail("EMAIL_URL", default="consolemail://")
+
+    wanted = {
+        "EMAIL_HOST": "mail.example.com",
+        "EMAIL_PORT": 587,
+        "EMAIL_HOST_USER": "wij",
+        "EMAIL_HOST_PASSWORD": "geheim",
+        "EMAIL_USE_TLS": True,
+    }
+    assert {name: found[name] for name in wanted} == wanted
