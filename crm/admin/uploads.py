@@ -59,7 +59,7 @@ class UploadAdmin(ReadOnlyAdmin):
 
     @display(description=_("file"), ordering="file_name", header=True)
     def title(self, upload: Upload) -> list[str]:
-        return [upload.file_name, " · ".join(filter(None, [capfirst(upload.get_what_display()), upload.layout]))]
+        return [upload.file_name, " · ".join(filter(None, [capfirst(upload.get_what_display()), upload.layout and str(_(upload.layout))]))]
 
     @display(description=_("state"), ordering="state")
     def state_shown(self, upload: Upload) -> str:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django.db.models import Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import exceptions, mixins, serializers, viewsets
 from rest_framework.decorators import action
@@ -29,7 +30,7 @@ def within_reach(queryset: Any, user: User) -> Any:
 class RecordField(serializers.PrimaryKeyRelatedField):
     """Name a record by id; one beyond the caller's reach is refused exactly as one that does not exist."""
 
-    default_error_messages = {"does_not_exist": "{pk_value} not found."}
+    default_error_messages = {"does_not_exist": gettext_lazy("{pk_value} not found.")}
 
     def get_queryset(self):
         return within_reach(super().get_queryset(), self.context["request"].user)

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from django.utils.translation import gettext_noop as _
+
 from crm import policy
 from crm.models import Upload
 from crm.uploads.fields import key, synonyms
@@ -74,26 +76,26 @@ _SALESFORCE_DEED = {
     "email": "contact_email", "account id": "account_external_id", "company account": "account_name", "account name": "account_name",
 }  # fmt: skip
 LAYOUTS = (
-    _layout("HubSpot email events", ACTIVITIES, "hubspot", "id|type|recipient|email campaign id|filtered event", {
+    _layout(_("HubSpot email events"), ACTIVITIES, "hubspot", "id|type|recipient|email campaign id|filtered event", {
         "id": "external_id", "type": "kind", "created": "occurred_at", "recipient": "contact_email", "filtered event": "machine_reason"}, zone=UTC),
-    _layout("HubSpot meetings", ACTIVITIES, "hubspot", "engagement id|start time|meeting outcome", {
+    _layout(_("HubSpot meetings"), ACTIVITIES, "hubspot", "engagement id|start time|meeting outcome", {
         "engagement id": "external_id", "start time": "occurred_at", "title": "subject", "contact id": "contact_external_id",
         "company id": "account_external_id"}, constants={"kind": "meeting"}, zone=UTC),
-    _layout("HubSpot activities", ACTIVITIES, "hubspot", "record id|activity type|activity date", {
+    _layout(_("HubSpot activities"), ACTIVITIES, "hubspot", "record id|activity type|activity date", {
         "record id": "external_id", "activity type": "kind", "activity date": "occurred_at", "title": "subject", "subject": "subject",
         "associated contact ids": "contact_external_id", "associated company ids": "account_external_id", "email": "contact_email"}),
-    _layout("HubSpot contacts", CONTACTS, "hubspot", "record id|first name|last name|email", _HUBSPOT_PERSON),
-    _layout("HubSpot companies", ACCOUNTS, "hubspot", "record id|company name", _HUBSPOT_COMPANY),
-    _layout("HubSpot contacts (API)", CONTACTS, "hubspot", "id|property email|property firstname|property lastname", _HUBSPOT_API_PERSON, zone=UTC),
-    _layout("HubSpot companies (API)", ACCOUNTS, "hubspot", "id|property name|property industry", _HUBSPOT_API_COMPANY, zone=UTC),
-    _layout("Salesforce leads", CONTACTS, "salesforce", "company|lead source|last name", _SALESFORCE_PERSON, zone=UTC),
-    _layout("Salesforce contacts", CONTACTS, "salesforce", "id|account id|last name|has opted out of email", _SALESFORCE_PERSON, zone=UTC),
-    _layout("Salesforce contacts", CONTACTS, "salesforce", "first name|last name|title|account name|email", _SALESFORCE_PERSON),
-    _layout("Salesforce accounts", ACCOUNTS, "salesforce", "id|name|billing city|number of employees", _SALESFORCE_COMPANY, zone=UTC),
-    _layout("Salesforce accounts", ACCOUNTS, "salesforce", "account name|account owner|billing city", _SALESFORCE_COMPANY),
-    _layout("Salesforce tasks", ACTIVITIES, "salesforce", "id|who id|activity date|subject", _SALESFORCE_DEED | {"type": ""}, zone=UTC),
-    _layout("Salesforce events", ACTIVITIES, "salesforce", "id|who id|start date time|subject", _SALESFORCE_DEED, constants={"kind": "meeting"}, zone=UTC),
-    _layout("Salesforce activities", ACTIVITIES, "salesforce", "subject|date|company account", _SALESFORCE_DEED),
+    _layout(_("HubSpot contacts"), CONTACTS, "hubspot", "record id|first name|last name|email", _HUBSPOT_PERSON),
+    _layout(_("HubSpot companies"), ACCOUNTS, "hubspot", "record id|company name", _HUBSPOT_COMPANY),
+    _layout(_("HubSpot contacts (API)"), CONTACTS, "hubspot", "id|property email|property firstname|property lastname", _HUBSPOT_API_PERSON, zone=UTC),
+    _layout(_("HubSpot companies (API)"), ACCOUNTS, "hubspot", "id|property name|property industry", _HUBSPOT_API_COMPANY, zone=UTC),
+    _layout(_("Salesforce leads"), CONTACTS, "salesforce", "company|lead source|last name", _SALESFORCE_PERSON, zone=UTC),
+    _layout(_("Salesforce contacts"), CONTACTS, "salesforce", "id|account id|last name|has opted out of email", _SALESFORCE_PERSON, zone=UTC),
+    _layout(_("Salesforce contacts"), CONTACTS, "salesforce", "first name|last name|title|account name|email", _SALESFORCE_PERSON),
+    _layout(_("Salesforce accounts"), ACCOUNTS, "salesforce", "id|name|billing city|number of employees", _SALESFORCE_COMPANY, zone=UTC),
+    _layout(_("Salesforce accounts"), ACCOUNTS, "salesforce", "account name|account owner|billing city", _SALESFORCE_COMPANY),
+    _layout(_("Salesforce tasks"), ACTIVITIES, "salesforce", "id|who id|activity date|subject", _SALESFORCE_DEED | {"type": ""}, zone=UTC),
+    _layout(_("Salesforce events"), ACTIVITIES, "salesforce", "id|who id|start date time|subject", _SALESFORCE_DEED, constants={"kind": "meeting"}, zone=UTC),
+    _layout(_("Salesforce activities"), ACTIVITIES, "salesforce", "subject|date|company account", _SALESFORCE_DEED),
 )  # fmt: skip
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
