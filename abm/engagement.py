@@ -270,7 +270,7 @@ class Counted(NamedTuple):
 def behind(account: Account, lines: Collection[Line], *, at_most: int) -> dict[Group, list[Counted]]:
     """Give the latest activities behind these lines of an explanation, at most so many for each line; one query."""
     found: dict[Group, list[Counted]] = {line.group: [] for line in lines}
-    people, kinds, days = ({group[part] for group in found} for part in range(3))
+    people, kinds, days = {who for who, _kind, _day in found}, {kind for _who, kind, _day in found}, {day for _who, _kind, day in found}
     of_people = Q(contact__in=people - {None}) | (Q(contact=None) if None in people else Q(pk=None))
     of_lines = Activity.objects.by_people().filter(of_people, account=account, kind__in=kinds, day__in=days)
     place = Window(RowNumber(), partition_by=["contact_id", "kind", "day"], order_by=["-occurred_at", "-pk"])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
@@ -203,7 +204,12 @@ class StoryPage(RememberedAdmin):
         account = self.record(request, object_id, "view")
         told, older = of_account(account, request, before=request.GET.get("before", ""))
         address = reverse("admin:crm_account_history", args=[account.pk])
-        context = {"told": told, "older": f"{address}?before={older}" if older else "", "record": account, "back": page_of(account)}
+        context = {
+            "told": told,
+            "older": f"{address}?{urlencode({'before': older})}" if older else "",
+            "record": account,
+            "back": page_of(account),
+        }
         if request.headers.get("HX-Request") == "true":
             return TemplateResponse(request, "crm/admin/parts/story_rows.html", context)
         words = {"title": _("History"), "subtitle": str(account), "opts": self.opts, "media": self.media}
