@@ -117,4 +117,4 @@ class SignalEvidence(models.Model):
         constraints = [models.UniqueConstraint(fields=["signal", "key"], name="signal_evidence_once")]
 
     def __str__(self) -> str:
-        return self.text
+        return self.text or self.get_source_display()
