@@ -269,3 +269,11 @@ def test_a_lasting_failure_of_a_mail_has_it_judged_whether_somebody_left(queue, 
         )  # fmt: skip
 
     assert queue == [("abm.tasks.assess_failure", report.pk)]
+
+
+@pytest.mark.parametrize("day", ["2026-13-01", "yesterday", "2026-02-30"])
+def test_the_nightly_command_says_how_a_day_is_written(day):
+    with pytest.raises(CommandError, match=f"argument YYYY-MM-DD: '{day}' is no day of the calendar, such as 2026-03-09."):
+        call_command("nightly", day)
+
+    assert NightlyRun.objects.count() == 0

@@ -1,6 +1,6 @@
 """Do the nightly run by hand or from cron: the same function as the task of beat."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date
 from time import monotonic
 from typing import Any
@@ -15,11 +15,19 @@ from crm.errors import CrmError
 from crm.policy import day_of
 
 
+def day_named(text: str) -> date:
+    """Read a day of the calendar as YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no day of the calendar, such as 2026-03-09.") from error
+
+
 class Command(BaseCommand):
     help = "Do what is left of a day's nightly run; exit with 1 if chunks failed. Start it again to try those again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("day", nargs="?", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: today")
+        parser.add_argument("day", nargs="?", type=day_named, metavar="YYYY-MM-DD", help="default: today")
 
     def handle(self, *, day: date | None, **_options: Any) -> None:
         begun = monotonic()
