@@ -1,6 +1,6 @@
 """Look at every page of a running installation as a browser does: barriers, bytes, requests, other hosts, and a picture of each.
 
-./dev bench looks [--url http://127.0.0.1:8000] [--user NAME] --password PASSWORD [--to FOLDER] [--only WORD]
+./dev bench looks [--url http://127.0.0.1:8000] [--user NAME] --password PASSWORD [--to FOLDER] [--only WORD] [--manner 390-dark-nl]
 
 Each page is opened at 1400 and 390 px, light and dark, in Dutch and English; with --to a picture of each is kept.
 """
@@ -17,7 +17,11 @@ from urllib.parse import urlsplit
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-RULES = {"preload": False, "resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+RULES = {
+    "preload": False,
+    "resultTypes": ["violations"],
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
 # What follows a name is filled in with the newest or warmest record that the API shows this user.
 PAGES = {
     "my day": "/admin/",
@@ -57,11 +61,13 @@ def main() -> None:
     parser.add_argument("--password", required=True)
     parser.add_argument("--to", type=Path)
     parser.add_argument("--only", default="")
+    parser.add_argument("--manner", default="", help="one manner alone, e.g. 390-dark-nl")
     wanted = parser.parse_args()
     with sync_playwright() as playwright:
         path = os.environ.get("CHROMIUM") or shutil.which("chromium")
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        found = sum(look(browser, wanted, *each) for each in product(WIDTHS, SCHEMES, LANGUAGES))
+        manners = [each for each in product(WIDTHS, SCHEMES, LANGUAGES) if wanted.manner in ("", "-".join(map(str, each)))]
+        found = sum(look(browser, wanted, *each) for each in manners)
         browser.close()
     sys.exit(1 if found else 0)
 

@@ -1,13 +1,13 @@
 """Every page of the admin without a barrier: axe-core finds nothing on any list, form, deed and page of one's own, in both looks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.db.models import Model
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from pytest_django import DjangoDbBlocker
 from pytest_django.live_server_helper import LiveServer
 
@@ -31,8 +31,6 @@ GROUPS: dict[str, list[Address]] = {}
 for each in every_address():
     if each.route.startswith("admin/") and each.name and each.name not in NO_PAGES:
         GROUPS.setdefault(each.model._meta.label if each.model else "no model", []).append(each)
-# What the walk opened, by group; the last test counts it.
-OPENED: dict[str, int] = {}
 
 
 @dataclass
@@ -91,6 +89,81 @@ def an_admin() -> User:
 def test_no_page_has_a_barrier(site: Site, group: str) -> None:
     paths = {str(address): address.filled(site.records) for address in GROUPS[group]}
     opened = {name: site.complaints() for name, path in paths.items() if site.open(path)}
-    OPENED[group] = len(opened)
 
+    assert opened
     assert {name: there for name, there in opened.items() if there} == {}
+
+
+def press(*keys: str) -> Callable[[Page], None]:
+    return lambda page: [page.keyboard.press(key) for key in keys] and None
+
+
+def search(page: Page) -> None:
+    page.keyboard.press("Control+k")
+    page.keyboard.type("bv")
+    page.locator("#command-results-list, #command-results-note").first.wait_for(state="attached")
+
+
+# What opens on the list of accounts: how, and what shows then.
+OPENED_BY: dict[str, tuple[Callable[[Page], None], str]] = {
+    "shortcuts": (press("?"), "dialog#q-keys[open]"),
+    "search": (search, "#search-input-command"),
+    "filters": (lambda page: page.locator("button[aria-controls=changelist-filter]").press("Enter"), "#filter-form"),
+    "view": (lambda page: page.locator("details.q-pop > summary").first.press("Enter"), "#view-name"),
+}
+
+
+@pytest.mark.parametrize("what", OPENED_BY)
+def test_what_opens_on_a_list_has_no_barrier(site: Site, what: str) -> None:
+    opener, shown = OPENED_BY[what]
+    assert site.open("/admin/crm/account/?score=60")
+    opener(site.page)
+    site.page.locator(shown).wait_for()
+
+    assert site.complaints() == []
+
+
+@pytest.mark.parametrize("path", ["/admin/crm/account/999999/change/", "/admin/no/such/page/", "/no/such/page"])
+def test_page_that_is_not_there_has_no_barrier(site: Site, path: str) -> None:
+    assert not site.open(path)
+
+    assert site.complaints() == []
+
+
+@pytest.mark.parametrize("path", ["login/", "password-reset/", "password-reset/sent/", "password-reset/done/", "password-reset/MQ/abc/"])
+def test_way_in_has_no_barrier(site: Site, path: str) -> None:
+    """Without the session, and with it again for whatever test comes next."""
+    kept = site.page.context.cookies()
+    site.page.context.clear_cookies()
+    assert site.open(f"/admin/{path}")
+    complaints = site.complaints()
+    site.page.context.add_cookies(kept)
+
+    assert complaints == []
+
+
+def test_keyboard_skips_to_the_content_and_comes_back_from_the_filters(site: Site) -> None:
+    site.open("/admin/crm/account/")
+    press("Tab", "Enter", "Tab")(site.page)
+    assert site.page.evaluate("document.activeElement.closest('main') !== null")
+
+    opener = site.page.locator("button[aria-controls=changelist-filter]")
+    opener.press("Enter")
+    site.page.wait_for_function("document.activeElement.closest('#changelist-filter')")
+    site.page.keyboard.press("Escape")
+    expect(opener).to_be_focused()
+
+
+def test_menu_of_a_phone_closes_by_keyboard(site: Site) -> None:
+    site.open("/admin/crm/account/")
+    site.page.set_viewport_size(PHONE)
+    site.page.locator("header button[aria-expanded]:visible").press("Enter")
+    site.page.locator("#nav-sidebar button.q-toggle").press("Enter")
+    expect(site.page.locator("#nav-sidebar")).to_be_hidden()
+
+
+def test_every_kind_of_page_is_walked() -> None:
+    walked = {address.name for addresses in GROUPS.values() for address in addresses}
+
+    assert len(walked) > 250
+    assert {"index", "me", "second_factor", "crm_opportunity_board", "crm_export_new", "abm_targetlist_change"} <= walked
