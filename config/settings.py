@@ -10,6 +10,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from config.environment import broker, count, database, env, flag, log_level, mail, numbers, one_of, secret, time_zone
+from config.logs import is_no_refusal
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -302,5 +303,9 @@ LOGGING = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {"django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False}},
+    "filters": {"no_refusal": {"()": "django.utils.log.CallbackFilter", "callback": is_no_refusal}},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": LOG_LEVEL, "propagate": False},
+        "django.request": {"filters": ["no_refusal"]},
+    },
 }
