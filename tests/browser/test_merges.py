@@ -56,7 +56,9 @@ def test_form_of_a_new_account_says_what_looks_like_it(page: Page, seen: Seen, l
     quiet(page, seen, live_server)
 
 
-def test_lists_of_pairs_and_of_merges_done_are_quiet_and_without_barriers(page: Page, seen: Seen, live_server: LiveServer, two: list[Account]) -> None:
+def test_lists_of_pairs_and_of_merges_done_are_quiet_and_without_barriers(
+    page: Page, seen: Seen, live_server: LiveServer, two: list[Account]
+) -> None:
     for path in ("accountpair", "contactpair", "merge"):
         page.goto(f"{live_server.url}/admin/crm/{path}/")
         quiet(page, seen, live_server)
