@@ -18,6 +18,7 @@
     if (!label || field.dataset.named) return;
     label.id ||= `${list.id || list.name}-label`;
     field.dataset.named = "yes";
+    field.querySelector("[role=textbox]")?.setAttribute("aria-labelledby", label.id);
     field.setAttribute("aria-labelledby", `${label.id} ${field.getAttribute("aria-labelledby") || ""}`.trim());
   };
   const nameFields = () => document.querySelectorAll(".select2-selection[role=combobox]").forEach(nameField);
@@ -35,13 +36,15 @@
     dots.addEventListener("keydown", press);
   };
 
-  window.addEventListener("load", () => {
+  const nameAll = () => {
     nameRegion("#changelist-form", title());
     nameRegion("#changelist-filter", document.querySelector("#changelist [aria-controls=changelist-filter]")?.innerText.split("\n")[0] || "Filters");
     nameFields();
     document.querySelectorAll("[x-on\\:click^='openRelatedWidgetWrapper']").forEach(reach);
     // A sign with a name of its own is a picture.
     for (const sign of document.querySelectorAll("span.help-tooltip[aria-label]")) sign.setAttribute("role", "img");
-  });
+  };
+  // After the fields' own scripts, which draw as the page has loaded, too.
+  window.addEventListener("load", () => setTimeout(nameAll));
   document.addEventListener("formset:added", () => setTimeout(nameFields));
 })();
