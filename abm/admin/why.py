@@ -15,7 +15,7 @@ from crm import activity_kinds
 from crm.dmu import Coverage
 from crm.models import Account, Contact, DmuRole
 
-PEOPLE_SHOWN, LINES_SHOWN, BEHIND_SHOWN = 8, 6, 8
+PEOPLE_SHOWN, LINES_SHOWN, BEHIND_SHOWN = 6, 5, 5
 
 
 def why(account: Account, explanation: engagement.Explanation, people: Sequence[Any], roles: Mapping[int, str]) -> dict[str, Any]:

@@ -65,11 +65,11 @@ def test_shares_of_many_people_add_up_to_the_score_and_points_to_the_sum(rep_cli
     why = rep_client.get(link(account, "change")).context["why"]
 
     shown = why["people"]
-    assert (len(shown), why["others"]["count"]) == (8, 4)
+    assert (len(shown), why["others"]["count"]) == (6, 6)
     assert sum(round(row["share"] * 10) for row in shown) + round(why["others"]["share"] * 10) == int(why["scored"].score_1 * 10)
     assert sum(row["weighted"] for row in shown) + why["others"]["weighted"] == pytest.approx(why["scored"].weighted_points)
     for row in shown:
-        assert len(row["lines"]) == 6
+        assert len(row["lines"]) == 5
         assert sum(line["weighted"] for line in row["lines"]) + row["rest"]["weighted"] == pytest.approx(row["weighted"])
 
 
@@ -79,7 +79,7 @@ def test_line_of_many_activities_lists_some_and_counts_the_others(rep_client: Cl
 
     (line,) = rep_client.get(link(account, "change")).context["why"]["people"][0]["lines"]
 
-    assert (len(line["activities"]), line["more"], line["is_capped"]) == (8, 3, True)
+    assert (len(line["activities"]), line["more"], line["is_capped"]) == (5, 6, True)
 
 
 @pytest.mark.parametrize(
