@@ -27,6 +27,7 @@ from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of
 from crm.models import Contact, Departure, DmuMembership, DmuRole, Person
+from crm.models.accounts import within_sight
 
 
 class Words(Aggregate):
@@ -275,4 +276,4 @@ class DepartureAdmin(ReadOnlyAdmin):
     search_fields = ["contact__person__family_name"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).filter(contact__in=Contact.objects.visible_to(request.user))
+        return super().get_queryset(request).filter(within_sight(request.user, at="contact__account__"))

@@ -7,6 +7,8 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.accounts import Account, within_sight
@@ -114,13 +116,14 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["contact", "-sent_at"], name="delivery_by_contact"),
             models.Index(fields=["-sent_at", "-id"], name="delivery_by_moment"),
+            models.Index(fields=["outcome", "-sent_at", "-id"], condition=~Q(outcome=""), name="delivery_by_outcome"),
             models.Index(fields=["account", "-sent_at"], name="delivery_by_account"),
             models.Index(fields=["provider_id"], name="delivery_by_provider_id"),
             models.Index(fields=["address", "delivered_at"], name="delivery_by_address"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.address}, {self.sent_at:%Y-%m-%d}"
+        return f"{self.address}, {date_format(localtime(self.sent_at))}"
 
 
 class DeliveryReportQuerySet(models.QuerySet["DeliveryReport"]):

@@ -6,10 +6,11 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from crm.models.opportunities import Opportunity
+from crm.models.opportunities import Opportunity, deal_within_sight
 from crm.models.users import User
 
 
@@ -18,7 +19,7 @@ class PilotQuerySet(models.QuerySet["Pilot"]):
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
         """Keep those of opportunities that the user may see."""
-        return self.filter(opportunity__in=Opportunity.objects.visible_to(user))
+        return self.filter(deal_within_sight(user, at="opportunity__"))
 
     def running(self) -> Self:
         """Keep those without a verdict."""
@@ -67,4 +68,4 @@ class Pilot(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.opportunity}: {self.ends_on}"
+        return f"{self.opportunity}: {localize(self.ends_on)}"
