@@ -164,7 +164,7 @@ def test_contact_page_has_no_barriers(page: Page, seen: Seen, live_server: LiveS
     contact = account.contacts.order_by("pk")[0]
     open_page(page, live_server, contact)
 
-    expect(page.get_by_role("heading", name="Anna Bakker")).to_be_visible()
+    expect(page.get_by_role("heading", name="Anna Bakker", exact=True)).to_be_visible()
     expect(page.get_by_role("heading", name="Roles in decisions")).to_be_visible()
     assert barriers(page) == []
     quiet(page, seen, live_server)
