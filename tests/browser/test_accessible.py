@@ -19,9 +19,9 @@ from tests.factories.crm import AccountFactory, TeamFactory, UserFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.django_db]
 DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
-# No pages: they answer machines or a page's own script, send a file, or lead elsewhere.
+# No pages: they only take what a page sends, answer machines or a page's own script, send a file, or lead elsewhere.
 NO_PAGES = {
-    "logout", "jsi18n", "autocomplete", "search", "set_language", "view_on_site", "crm_person_export", "crm_export_download",
+    "logout", "end_browser", "end_other_browsers", "jsi18n", "autocomplete", "search", "set_language", "view_on_site", "crm_person_export", "crm_export_download",
     "crm_export_progress", "crm_upload_example", "crm_upload_failed", "crm_upload_progress", "crm_accountpair_like", "crm_contactpair_like",
     "password_reset_confirm",
 }  # fmt: skip
