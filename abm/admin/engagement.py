@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -30,11 +31,11 @@ class EngagementScoreAdmin(ReadOnlyAdmin):
 
     @display(description=_("weighted points"), ordering="weighted_points")
     def weighted(self, row: EngagementScore) -> str:
-        return f"{row.weighted_points:.1f}"
+        return number_format(row.weighted_points, 1)
 
     @display(description=_("breadth"), ordering="breadth")
     def breadth_shown(self, row: EngagementScore) -> str:
-        return f"{row.breadth:.2f}"
+        return number_format(row.breadth, 2)
 
 
 @admin.register(AccountStanding)

@@ -170,6 +170,7 @@ class EvidenceAdmin(ReadOnlyAdmin):
     """Evidence: short, because it is about a person."""
 
     list_display = ["signal_shown", "source", "text", "seen_at", "given_by"]
+    fields = ["signal", "source", "text", "seen_at", "given_by"]
     list_select_related = ["signal__contact__person", "signal__account", "given_by"]
     ordering = ["-seen_at", "-id"]
 

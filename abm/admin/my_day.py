@@ -111,7 +111,7 @@ def _task(task: Any, day: my_day.Day) -> dict[str, Any]:
     elif late == 0:
         due = chip(_("today"), "assumed", sign="•")
     else:
-        due = chip(date_format(task.due_on, "D j M"), "plain")
+        due = chip(f"{date_format(task.due_on, 'D')} {date_format(task.due_on, 'MONTH_DAY_FORMAT')}", "plain")
     return {"task": task, "due": due}
 
 
@@ -140,7 +140,7 @@ def _letter(gate: my_day.Gate, letter: my_day.Letter, back: str) -> dict[str, An
     if letter.is_stale:
         words = _("too old since %(since)s: %(person)s confirmed it on %(given)s") % facts
     else:
-        words = _("given by %(person)s, withdrawn on %(since)s: %(why)s") % (facts | {"why": given.withdrawn_because})
+        words = _("given by %(person)s, withdrawn on %(since)s: %(why)s") % (facts | {"why": given.why_withdrawn})
     contact = given.contact_id if given.contact.left_on is None else ""
     confirm = _to("crm_opportunity_confirm", gate.deal.pk, kind=given.kind, contact=contact, next=back)
     return {"kind": kind, "is_stale": letter.is_stale, "words": words, "confirm": confirm}

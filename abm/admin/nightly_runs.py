@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Count, Q, Sum
 from django.http import HttpRequest, HttpResponse
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
@@ -49,7 +50,7 @@ class NightlyRunAdmin(ReadOnlyAdmin):
 
     @display(description=_("seconds of work"), ordering="seconds_sum")
     def seconds(self, run: Any) -> str:
-        return f"{run.seconds_sum or 0:.1f}"
+        return number_format(run.seconds_sum or 0, 1)
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         run = self.get_object(request, object_id)

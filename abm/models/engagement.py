@@ -6,6 +6,7 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
 from crm.models import Account, User
@@ -64,4 +65,4 @@ class EngagementScore(models.Model):
         indexes = [models.Index(fields=["-day", "-score"], name="engagement_score_by_day")]
 
     def __str__(self) -> str:
-        return f"{self.account}, {self.day}: {self.score}"
+        return f"{self.account}, {localize(self.day)}: {localize(self.score)}"

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
 
@@ -19,7 +20,7 @@ class NightlyRun(models.Model):
         ordering = ["-day"]
 
     def __str__(self) -> str:
-        return str(self.day)
+        return str(localize(self.day))
 
 
 class NightlyChunkQuerySet(models.QuerySet["NightlyChunk"]):

@@ -5,6 +5,7 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
 from crm.models import Account, User
@@ -49,4 +50,4 @@ class AccountStanding(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.account}: {self.score}"
+        return f"{self.account}: {localize(self.score)}"

@@ -5,6 +5,7 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
@@ -134,4 +135,4 @@ class ComparisonAccount(models.Model):
 
     def __str__(self) -> str:
         # Without the account's name: who sees the list may not see the account.
-        return f"{self.target_list} ({self.distance:.2f})"
+        return f"{self.target_list} ({number_format(self.distance, 2)})"

@@ -151,7 +151,7 @@ def _links(name: str, page: str, deal: Opportunity, standing: Collection[str], m
         if letter == "authority" and not may_confirm_authority:
             yield {"label": _("Assign a decider"), "href": f"{page}#assign-decider"}
         elif anew or letter not in standing:
-            yield {"label": _("Confirm %(what)s") % {"what": ConfirmationKind(letter).label}, "href": f"{page}#confirm-{letter}"}
+            yield {"label": capfirst(_("Confirm %(what)s") % {"what": ConfirmationKind(letter).label}), "href": f"{page}#confirm-{letter}"}
     if name == "amount":
         yield {"label": _("Fill in the amount"), "href": f"{page}#id_amount"}
     if name == "close_date":

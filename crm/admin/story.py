@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.contrib.admin.utils import display_for_value
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -17,6 +16,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from crm.admin.site import RememberedAdmin, page_of
+from crm.admin.versions import shown
 from crm.models import Account, Contact, Departure, DmuMembership, StageMove
 
 PAGE = 40
@@ -135,16 +135,10 @@ def _changes(row: Any, before: Any) -> Iterator[tuple[str, str, str]]:
 
 
 def _shown(row: Any, field: Any, value: Any) -> str:
-    if value in (None, ""):
-        return "–"
-    if isinstance(value, bool):  # which would be drawn as an icon
-        return str(_("yes") if value else _("no"))
-    if field.choices:
-        return str(getattr(row, f"get_{field.name}_display")())
-    if field.is_relation:
+    if field.is_relation and value is not None:
         # Whom or what a link led to may be gone; its number says enough to look it up.
         return str(getattr(row, field.name, None) or f"#{value}")
-    return str(display_for_value(value, "–"))
+    return shown(field, value)
 
 
 WORDS: dict[str, Promise] = {"+": _("added"), "~": _("changed"), "-": _("deleted")}

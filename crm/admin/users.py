@@ -1,5 +1,6 @@
 """Users, teams, groups, products, and the keys of integrations, each shown once."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -9,8 +10,12 @@ from django.contrib.auth.models import Group
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
+from django.utils.formats import date_format
+from django.utils.text import capfirst
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from crm.admin.sidebar import Place
@@ -78,12 +83,36 @@ class ApiKeyAdmin(RecordAdmin):
 
     place = Place("settings", 5, "key")
     deletable = True
-    list_display = ["name", "user", "token_key", "created", "expiry"]
+    list_display = ["name", "whose", "beginning", "made", "ends"]
     list_select_related = ["user"]
     search_fields = ["name", "user__username"]
     autocomplete_fields = ["user"]
     add_fieldsets = [(None, {"fields": ["name", "user", "expiry"]})]
-    fields = ["name", "user", "token_key", "created", "expiry"]
+    fields = ["name", "whose", "beginning", "made", "ends"]
+    readonly_fields = ["whose", "beginning", "made", "ends"]
+
+    # The key package names its fields for nobody to translate.
+    @display(description=_("user"), ordering="user")
+    def whose(self, row: ApiKey) -> User:
+        return row.user
+
+    @display(description=_("key begins with"))
+    def beginning(self, row: ApiKey) -> str:
+        return str(row.token_key)
+
+    @display(description=_("created"), ordering="created")
+    def made(self, row: ApiKey) -> str:
+        return _moment(row.created)
+
+    @display(description=_("valid until"), ordering="expiry")
+    def ends(self, row: ApiKey) -> str:
+        return _moment(row.expiry) if row.expiry else "–"
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if label := {"user": _("user"), "expiry": _("valid until")}.get(db_field.name):
+            field.label = capfirst(label)
+        return field
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
         """Refuse: a key is made and deleted, never changed."""
@@ -110,3 +139,7 @@ class ApiKeyAdmin(RecordAdmin):
         answer = TemplateResponse(request, "crm/admin/new_key.html", context)
         add_never_cache_headers(answer)
         return answer
+
+
+def _moment(at: datetime) -> str:
+    return date_format(localtime(at), "SHORT_DATETIME_FORMAT")

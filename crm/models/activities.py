@@ -6,6 +6,7 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
 from crm import activity_kinds
@@ -75,7 +76,7 @@ class Activity(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()}, {self.day}"
+        return f"{self.get_kind_display()}, {localize(self.day)}"
 
     def get_kind_display(self) -> str:
         """Name the kind on screen; an unknown kind by its own code."""

@@ -7,6 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Lower
+from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 from phonenumber_field.modelfields import PhoneNumberField
 from simple_history.models import HistoricalRecords
@@ -169,4 +170,4 @@ class Departure(models.Model):
         indexes = [models.Index(fields=["-recorded_at", "-id"], name="departure_by_moment")]
 
     def __str__(self) -> str:
-        return f"{self.contact}: {self.left_on}"
+        return f"{self.contact}: {localize(self.left_on)}"

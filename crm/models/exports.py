@@ -5,6 +5,8 @@ from typing import Self
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
 from django.db.models import F, Q
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.users import User
@@ -86,4 +88,4 @@ class Export(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.what}, {self.created_at:%Y-%m-%d %H:%M}"
+        return f"{self.what}, {date_format(localtime(self.created_at), 'DATETIME_FORMAT')}"

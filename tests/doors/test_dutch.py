@@ -200,7 +200,7 @@ def pages_of(account: Account, deal: Opportunity) -> dict[str, list[str]]:
     return {
         "/admin/crm/account/": ["Verkoop", "Contactpersonen", "Doelaccountlijsten", "Eigenaar", "Filters toepassen", "vermoed"],
         f"/admin/crm/account/{account.pk}/change/": ["Wie beslist", "Uitzoeken wie de beslisser is", "Open taken", "medewerkers"],
-        f"/admin/crm/opportunity/{deal.pk}/change/": ["Nog nodig voor kans", "Bevoegdheid", "Behoefte", "BANT bevestigen", "Eigenaar"],
+        f"/admin/crm/opportunity/{deal.pk}/change/": ["Nog nodig voor", "Bevoegdheid", "Behoefte", "Budget bevestigen", "Eigenaar"],
     }
 
 
@@ -208,9 +208,9 @@ def test_login_page_speaks_dutch_to_a_dutch_browser(client: Client, db: None) ->
     page = client.get("/admin/login/", headers={"accept-language": "nl"})
 
     assert page.status_code == 200
-    assert "Welkom terug bij" in page.text
-    assert "Wachtwoord" in page.text
-    assert "Welcome back" not in page.text
+    assert "Wachtwoord vergeten?" in page.text
+    assert "Inloggen" in page.text
+    assert "Log in" not in page.text
 
 
 @pytest.mark.parametrize("number", range(3), ids=["account list", "account page", "opportunity page"])
