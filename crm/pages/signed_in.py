@@ -64,9 +64,10 @@ def _mark(request: HttpRequest, user: User, *, given: bool) -> dict[str, Any]:
 
 
 def _browser(request: HttpRequest, user: User) -> dict[str, int]:
-    key = request.session.session_key
-    if not key:
-        return {}
+    # Who signs in where somebody else was signed in begins a session that has no key until it is saved.
+    if not request.session.session_key:
+        request.session.save()
+    key = str(request.session.session_key)
     cache.set(_seen_key(key), 1, SEEN_EVERY_SECONDS)
     return {"browser": sessions.begin(user, session_key=key, agent=request.META.get("HTTP_USER_AGENT", ""), at=now()).pk}
 

@@ -105,6 +105,14 @@ def test_all_others_are_signed_out_at_once(noor):
     )
 
 
+def test_who_signs_in_where_somebody_else_was_signed_in_stays_signed_in(rep_client, outsider):
+    rep_client.get(reverse("me"))
+    rep_client.force_login(outsider)
+
+    assert [rep_client.get(reverse("me")).status_code for _ in range(3)] == [200, 200, 200]
+    assert BrowserSession.objects.filter(user=outsider).count() == 1
+
+
 def test_nobody_signs_out_a_browser_of_somebody_else(noor, outsider, client):
     hers = sign_in()
     client.force_login(outsider)
