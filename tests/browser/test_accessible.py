@@ -48,9 +48,9 @@ class Site:
         answer = self.page.goto(self.url + path, wait_until="load")
         return bool(answer and answer.status == 200 and answer.url == self.url + path)
 
-    def complaints(self) -> list[str]:
+    def complaints(self, looks: tuple[str, ...] = ("desk", "phone")) -> list[str]:
         """Give what stands in somebody's way on the page as it is, at a desk by day and on a phone by night."""
-        return [*self._look("desk"), *self._look("phone")]
+        return [complaint for look in looks for complaint in self._look(look)]
 
     def _look(self, look: str) -> Iterator[str]:
         if look == "phone":
@@ -88,10 +88,15 @@ def an_admin() -> User:
 @pytest.mark.parametrize("group", sorted(GROUPS))
 def test_no_page_has_a_barrier(site: Site, group: str) -> None:
     paths = {str(address): address.filled(site.records) for address in GROUPS[group]}
-    opened = {name: site.complaints() for name, path in paths.items() if site.open(path)}
+    opened = {name: site.complaints(looks(name)) for name, path in paths.items() if site.open(path)}
 
     assert opened
     assert {name: there for name, there in opened.items() if there} == {}
+
+
+def looks(name: str) -> tuple[str, ...]:
+    """Give how a page is looked at: the theme's own forms are alike in every model, and one look at each is enough."""
+    return ("desk",) if name.endswith(("_add", "_delete", "_history", "_simple_history")) else ("desk", "phone")
 
 
 def press(*keys: str) -> Callable[[Page], None]:
