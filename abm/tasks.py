@@ -31,7 +31,7 @@ def assess_failure(delivery_report_id: int) -> str:
 @shared_task
 def nightly() -> str:
     """Do today's nightly run."""
-    return str(nightly_run.run(policy.day_of(timezone.now()), clock=timezone.now))
+    return nightly_run.run(policy.day_of(timezone.now()), clock=timezone.now).day.isoformat()
 
 
 @shared_task

@@ -49,23 +49,19 @@ class AssignRole(forms.Form):
         deeds.offer(self, "opportunity", Opportunity.objects.visible_to(request.user).open().filter(account=account))
 
 
+DETAILS = [
+    ("name", "domain"), ("status", "industry"), ("employees", "founded_year"), ("revenue", "revenue_currency"),
+    ("city", "country"), ("parent", "contract_conflict"), ("owner", "team"), ("opted_out_at", "source"),
+]  # fmt: skip
+
+
 class AccountPage(DmuMapPage, TimelinePage, StoryPage):
     """What the page of one account shows and does; the list is the business of who inherits it."""
 
     change_form_outer_before_template = "crm/admin/account_page.html"
     read_along = ["owner", "team"]
-    fieldsets = [
-        (
-            _("Details"),
-            {
-                "fields": [
-                    ("name", "domain"), ("status", "industry"), ("employees", "founded_year"), ("revenue", "revenue_currency"),
-                    ("city", "country"), ("parent", "contract_conflict"), ("owner", "team"), ("opted_out_at", "source"),
-                ],
-                "classes": ["q-details", "collapse"],
-            },
-        ),
-    ]  # fmt: skip
+    fieldsets = [(_("Details"), {"fields": DETAILS, "classes": ["q-details", "collapse"]})]
+    add_fieldsets = [(None, {"fields": DETAILS})]  # a new account has nothing else to show: open from the start
 
     class Media:
         css = {"all": ["crm/account_page.css"]}
