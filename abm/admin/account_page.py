@@ -4,12 +4,14 @@ from typing import Any
 
 from django.db.models import OuterRef, Subquery
 from django.db.models.functions import JSONObject
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.timezone import now
 
 from abm import engagement, icp
 from abm.admin import sparkline
-from abm.admin.why import roles_of, why
+from abm.admin.why import did, roles_of, why
 from abm.models import AccountStanding, JobChangeSignal, SignalEvidence, TargetAccount, TargetList
 from crm import policy
 from crm.admin.account_page import AccountPage as CrmAccountPage
@@ -22,6 +24,16 @@ class AccountPage(CrmAccountPage):
 
     change_form_outer_before_template = "abm/admin/account_page.html"
     read_along = [*CrmAccountPage.read_along, "standing", "fit"]
+
+    def get_urls(self) -> list[Any]:
+        did_page = path("<path:object_id>/did/<int:contact>/", self.admin_site.admin_view(self.did), name="crm_account_did")
+        return [did_page, *super().get_urls()]
+
+    def did(self, request: HttpRequest, object_id: str, contact: int) -> HttpResponse:
+        """Tell what one person, or with 0 the anonymous visitors, did for the score; read when somebody unfolds the name."""
+        account = self.record(request, object_id, "view")
+        explanation = engagement.explain(account, as_of=policy.day_of(now()))
+        return TemplateResponse(request, "abm/admin/parts/did.html", {"did": did(account, explanation, contact or None)})
 
     def of_page(self, request: HttpRequest, rows: Any) -> Any:
         return super().of_page(request, rows).annotate(slot=slot(request))

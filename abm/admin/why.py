@@ -19,27 +19,23 @@ PEOPLE_SHOWN, LINES_SHOWN, BEHIND_SHOWN = 6, 5, 5
 
 
 def why(account: Account, explanation: engagement.Explanation, people: Sequence[Any], roles: Mapping[int, str]) -> dict[str, Any]:
-    """Lay an explanation out: people by their share of the score, each with the heaviest lines and the activities behind them.
+    """Lay an explanation out: people by their share of the score, the first with what they did; of the others `did` tells it.
 
     What is not listed is said in one line each, so that shares add up to the score, and points to the weighted points.
     """
-    scored = explanation.scored
-    lines: dict[int | None, list[engagement.Line]] = defaultdict(list)
-    for line in sorted(scored.lines, key=lambda line: -line.weighted):
-        lines[line.contact_id].append(line)
+    scored, lines = explanation.scored, _by_person(explanation)
     shares = sorted(scored.shares.items(), key=lambda pair: -pair[1])
     shown, rest = shares[:PEOPLE_SHOWN], shares[PEOPLE_SHOWN:]
-    listed = [line for who, _share in shown for line in lines[who][:LINES_SHOWN]]
-    behind = engagement.behind(account, listed, at_most=BEHIND_SHOWN)
     known = _known(people, [who for who, _share in shown if who])
     rounded = add_up([share for _who, share in shown] + [sum(share for _who, share in rest)], to=float(scored.score_1))
     rows = [
-        _person(known.get(who or 0), roles.get(who or 0, ""), share, lines[who], behind)
+        _person(known.get(who or 0), roles.get(who or 0, ""), share, lines[who])
         for (who, _share), share in zip(shown, rounded, strict=False)
     ]
     others = [line for who, _share in rest for line in lines[who]]
     return {
         "people": rows,
+        "first": laid_out(account, lines[shown[0][0]]) if shown else None,
         "others": {"count": len(rest), "share": rounded[-1], "weighted": sum(line.weighted for line in others)} if rest else None,
         "scored": scored,
         "active": len(scored.active_roles),
@@ -57,10 +53,7 @@ def _known(people: Iterable[Any], wanted: Collection[int]) -> dict[int, Any]:
     return known | (Contact.objects.select_related("person").in_bulk(left) if left else {})
 
 
-def _person(
-    contact: Any, roles: str, share: float, lines: Sequence[engagement.Line], behind: Mapping[engagement.Group, list[Any]]
-) -> dict[str, Any]:
-    listed, rest = lines[:LINES_SHOWN], lines[LINES_SHOWN:]
+def _person(contact: Any, roles: str, share: float, lines: Sequence[engagement.Line]) -> dict[str, Any]:
     return {
         "contact": contact,
         "name": str(contact) if contact else _("anonymous visitors"),
@@ -68,9 +61,31 @@ def _person(
         "share": share,
         "what": most(lines),
         "weighted": sum(line.weighted for line in lines),
+    }
+
+
+def did(account: Account, explanation: engagement.Explanation, who: int | None) -> dict[str, Any]:
+    """Tell what one person did that counts; nobody means the anonymous visitors."""
+    return laid_out(account, _by_person(explanation)[who])
+
+
+def laid_out(account: Account, lines: Sequence[engagement.Line]) -> dict[str, Any]:
+    """Give the heaviest lines of a person with the latest activities behind each, and the sum of the rest."""
+    listed, rest = lines[:LINES_SHOWN], lines[LINES_SHOWN:]
+    behind = engagement.behind(account, listed, at_most=BEHIND_SHOWN)
+    return {
         "lines": [_line(line, behind[line.group]) for line in listed],
         "rest": {"count": len(rest), "weighted": sum(line.weighted for line in rest)} if rest else None,
+        "weighted": sum(line.weighted for line in lines),
     }
+
+
+def _by_person(explanation: engagement.Explanation) -> dict[int | None, list[engagement.Line]]:
+    """Sort the lines of an explanation to the people, the heaviest first."""
+    lines: dict[int | None, list[engagement.Line]] = defaultdict(list)
+    for line in sorted(explanation.scored.lines, key=lambda line: -line.weighted):
+        lines[line.contact_id].append(line)
+    return lines
 
 
 def roles_of(coverage: Coverage) -> dict[int, str]:

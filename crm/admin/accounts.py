@@ -93,6 +93,11 @@ class AccountAdmin(BulkPage, Mergeable, AccountPage):
         may_give = obj is None and request.user.has_perm("crm.assign_account")
         return ["opted_out_at", "source", *([] if may_give else ["owner", "team"])]
 
+    def formfield_for_choice_field(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "country":
+            kwargs["widget"] = deeds.LongSelect()
+        return super().formfield_for_choice_field(db_field, request, **kwargs)
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         within_reach = {"owner": owners_for, "team": access.teams}
         if offered := within_reach.get(db_field.name):

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils.timezone import now
 
 from abm import refresh
@@ -51,7 +52,7 @@ def test_score_is_told_in_a_sentence_and_down_to_the_activity(rep_client: Client
         "1 of the 3 roles that decide is active now.",
         "With the buyer active, too, it would be 38.5.",
     ]
-    (line,) = why["people"][0]["lines"]
+    (line,) = why["first"]["lines"]
     assert [row.pk for row in line["activities"]] == [meeting.pk]
     assert link(meeting, "change") in page.content.decode()
 
@@ -69,17 +70,29 @@ def test_shares_of_many_people_add_up_to_the_score_and_points_to_the_sum(rep_cli
     assert sum(round(row["share"] * 10) for row in shown) + round(why["others"]["share"] * 10) == int(why["scored"].score_1 * 10)
     assert sum(row["weighted"] for row in shown) + why["others"]["weighted"] == pytest.approx(why["scored"].weighted_points)
     for row in shown:
-        assert len(row["lines"]) == 5
-        assert sum(line["weighted"] for line in row["lines"]) + row["rest"]["weighted"] == pytest.approx(row["weighted"])
+        did = rep_client.get(reverse("admin:crm_account_did", args=[account.pk, row["contact"].pk])).context["did"]
+        assert len(did["lines"]) == 5
+        assert sum(line["weighted"] for line in did["lines"]) + did["rest"]["weighted"] == pytest.approx(row["weighted"])
 
 
 def test_line_of_many_activities_lists_some_and_counts_the_others(rep_client: Client, account: Account, contact: crm.Contact) -> None:
     for _number in range(11):
         happened(contact, "page_view", days=1)
 
-    (line,) = rep_client.get(link(account, "change")).context["why"]["people"][0]["lines"]
+    (line,) = rep_client.get(link(account, "change")).context["why"]["first"]["lines"]
 
     assert (len(line["activities"]), line["more"], line["is_capped"]) == (5, 6, True)
+
+
+def test_what_anonymous_visitors_did_unfolds_like_that_of_people(rep_client: Client, account: Account, contact: crm.Contact) -> None:
+    happened(contact, "meeting", days=0)
+    visit = make.ActivityFactory(account=account, contact=None, kind="page_view", occurred_at=now(), day=refresh.crm_policy.day_of(now()))
+
+    page = rep_client.get(reverse("admin:crm_account_did", args=[account.pk, 0]))
+
+    (line,) = page.context["did"]["lines"]
+    assert [row.pk for row in line["activities"]] == [visit.pk]
+    assert "<html" not in page.content.decode()
 
 
 @pytest.mark.parametrize(
