@@ -26,6 +26,8 @@ LINTERS = {
     "missing migrations": "python manage.py makemigrations --check --dry-run",
 }
 RULE_TESTS = ("tests/crm", "tests/abm", "tests/flows")
+# One worker more than there are processors, for they wait for servers and browsers; neighbours stay together, for what they share.
+IN_PARALLEL = ("-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "worksteal")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a developer's shell may hold for `./dev up` and must not change the outcome of a test.
 NOT_FOR_TESTS = {"SECRET_KEY_FILE", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "QUORUM_POLICY"}
@@ -182,7 +184,9 @@ def run_tests(folder: Path, arguments: list[str]) -> list[Step]:
             "CELERY_BROKER_URL": os.environ.get("TEST_REDIS_URL") or stack.enter_context(redis(folder)),
             "CHROMIUM": chromium(),
         }
-        steps = [judge("tests on PostgreSQL and Redis", [*pytest, *(arguments or ["-n", "2", "tests"])], environment(folder, **services))]
+        steps = [
+            judge("tests on PostgreSQL and Redis", [*pytest, *(arguments or [*IN_PARALLEL, "tests"])], environment(folder, **services))
+        ]
     chosen = rule_arguments(arguments)
     if chosen:
         command = [*pytest, "-m", "not postgres", *chosen]
@@ -198,7 +202,7 @@ def chromium() -> str:
 def rule_arguments(arguments: list[str]) -> list[str]:
     """Return what the pass on SQLite runs: of the paths given, those among the rule tests; nothing if there are only others."""
     if not arguments:
-        return ["-n", "2", *RULE_TESTS]
+        return [*IN_PARALLEL, *RULE_TESTS]
     paths = [word for word in arguments if Path(word.partition("::")[0]).exists()]
     options = [word for word in arguments if word not in paths]
     chosen = [path for path in paths if path.startswith(RULE_TESTS)] if paths else list(RULE_TESTS)

@@ -11,11 +11,13 @@ from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.test import Client
 from factory.random import reseed_random
+from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from crm import access
 from crm.models import ApiKey, Team, User
+from tests import clean_slate
 from tests.factories.crm import TeamFactory, UserFactory
 from tests.overlap import committed, two_at_once
 
@@ -34,12 +36,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in out]
 
 
+def pytest_configure() -> None:
+    """Hash passwords of tests with what takes no time; all that is about passwords is the same with any hash."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", *settings.PASSWORD_HASHERS]
+
+
 @receiver(post_migrate)
 def grant_roles_again(sender: AppConfig, **_migration: object) -> None:
     """Give the groups of the migrations back after a transactional test, whose flush takes every row with it."""
     if sender.name == "abm" and "crm_user" in connection.introspection.table_names():
         for app in ("crm", "abm"):
             access.grant_roles(apps, app)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Remember what a fresh database holds, for the end of every transactional test."""
+    with django_db_blocker.unblock():
+        clean_slate.install(clean_slate.remember())
 
 
 @pytest.fixture(autouse=True)

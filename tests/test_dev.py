@@ -73,7 +73,7 @@ def test_a_run_that_found_nothing_is_an_error():
 @pytest.mark.parametrize(
     ("given", "chosen"),
     [
-        ([], ["-n", "2", "tests/crm", "tests/abm", "tests/flows"]),
+        ([], [*judge.IN_PARALLEL, "tests/crm", "tests/abm", "tests/flows"]),
         (["-x"], ["-x", "tests/crm", "tests/abm", "tests/flows"]),
         (["tests/crm/__init__.py::test_it", "-x"], ["-x", "tests/crm/__init__.py::test_it"]),
         (["tests/doors"], []),

@@ -9,14 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
-from crm.access import grant_roles
 from crm.models import User
 from tests.conftest import somebody
 from tests.factories.crm import TeamFactory
@@ -36,6 +34,8 @@ RULES = {
     "resultTypes": ["violations"],
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
 }
+# For a long way through several pages that no width changes: one walk is enough.
+AT_A_DESK = pytest.mark.parametrize("context", ["desk"], indirect=True)
 
 
 @dataclass
@@ -66,21 +66,36 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def rep(transactional_db: None) -> User:
-    """A rep who can sign in; the groups are made anew, for a flushed database has lost those of the migrations."""
-    for app in ("crm", "abm"):
-        grant_roles(apps, app)
+    """A rep who can sign in."""
     user = somebody("sales rep", team=TeamFactory(), username="noor", first_name="Noor", last_name="de Vries")
     user.set_password(PASSWORD)
     user.save()
     return user
 
 
-@pytest.fixture(params=[(1400, "light"), (390, "dark")], ids=["desk", "phone"])
-def context(browser: Browser, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
-    width, scheme = request.param
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB")
+@pytest.fixture(scope="session")
+def windows(browser: Browser) -> Iterator[dict[str, BrowserContext]]:
+    """Keep one window of each size for the whole run: a new one would fetch every style sheet and script again."""
+    sizes = {"desk": (1400, "light"), "phone": (390, "dark")}
+    opened = {
+        name: browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, locale="en-GB")
+        for name, (width, scheme) in sizes.items()
+    }
+    yield opened
+    for window in opened.values():
+        window.close()
+
+
+@pytest.fixture(params=["desk", "phone"])
+def context(windows: dict[str, BrowserContext], request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
+    """Give a window in which nobody is signed in and nothing is remembered."""
+    context = windows[request.param]
     yield context
-    context.close()
+    for page in context.pages:
+        if page.url.startswith("http"):
+            page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.close()
+    context.clear_cookies()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 from abm import refresh
 from crm import activities, dmu, follow_ups
 from crm.models import Account, Activity, Contact, DmuMembership, FollowUp, User
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.factories.abm import EngagementScoreFactory
 from tests.factories.crm import AccountFactory, ContactFactory, OpportunityFactory, PersonFactory
 
@@ -101,6 +101,7 @@ def test_person_is_moved_by_keyboard_alone_and_keeps_the_focus(page: Page, seen:
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_refused_move_is_said_and_the_card_stays(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
     dmu.move(DmuMembership.objects.get(), role="user", by=None, at=now())
@@ -126,6 +127,7 @@ def test_call_is_logged_in_two_clicks_from_a_persons_card(page: Page, seen: Seen
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_timeline_is_filtered_and_goes_on_in_place(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
     rows = page.locator("#timeline-rows li")

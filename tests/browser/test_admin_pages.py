@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 from abm import refresh
 from crm import activities, dmu
 from crm.models import Account, User
-from tests.browser.conftest import Seen, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, quiet
 from tests.factories.crm import AccountFactory, ContactFactory, OpportunityFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -53,6 +53,7 @@ def test_rep_finds_the_account_and_sees_who_decides_and_why_it_scores(
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_closed_gate_tells_the_rep_what_is_missing(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     deal = account.opportunities.get()
     page.goto(f"{live_server.url}/admin/crm/opportunity/{deal.pk}/change/")

@@ -10,7 +10,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from crm import opportunities
 from crm.models import Account, Opportunity, User
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.crm.deals import confirmed, proposal
 from tests.factories.crm import AccountFactory, OpportunityFactory
 
@@ -89,6 +89,7 @@ def test_dragged_card_moves_and_the_sums_follow(page: Page, seen: Seen, live_ser
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_refused_card_is_put_back_and_told_why_and_how_to_mend_it(
     page: Page, seen: Seen, live_server: LiveServer, unready: Opportunity
 ) -> None:
@@ -129,6 +130,7 @@ def test_keyboard_walks_over_the_cards_and_moves_one(
     expect(page.get_by_role("link", name="Ovens")).to_be_focused()
 
 
+@AT_A_DESK
 def test_lost_is_asked_about_in_a_dialog_from_the_keyboard(page: Page, seen: Seen, live_server: LiveServer, ready: Opportunity) -> None:
     board(page, live_server)
     page.get_by_role("link", name="Ovens").focus()
@@ -156,6 +158,7 @@ def test_lost_is_asked_about_in_a_dialog_from_the_keyboard(page: Page, seen: See
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_card_moved_by_somebody_else_is_shown_where_it_is(page: Page, live_server: LiveServer, ready: Opportunity) -> None:
     board(page, live_server)
     opportunities.advance(Opportunity.objects.get(pk=ready.pk), to="opportunity", at=now())
@@ -167,6 +170,7 @@ def test_card_moved_by_somebody_else_is_shown_where_it_is(page: Page, live_serve
     expect(column(page, "opportunity").locator(f"#card-{ready.pk}")).to_have_count(1)
 
 
+@AT_A_DESK
 def test_card_is_back_when_the_server_does_not_answer(page: Page, live_server: LiveServer, ready: Opportunity) -> None:
     board(page, live_server)
     page.route("**/move/", lambda route: route.abort())

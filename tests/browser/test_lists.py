@@ -5,7 +5,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from crm.models import Account, SavedView, User
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.factories.abm import StandingFactory
 from tests.factories.crm import AccountFactory, ContactFactory
 
@@ -29,6 +29,7 @@ def test_list_has_no_barriers(page: Page, seen: Seen, live_server: LiveServer, a
     assert [(one["rule"], one["at"][:2]) for one in barriers(page)] == []
 
 
+@AT_A_DESK
 def test_rep_saves_a_view_and_finds_it_as_a_tab(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     page.goto(f"{live_server.url}/admin/crm/account/?owner=all&score=hot")
     page.get_by_text("Save this view").click()
@@ -42,6 +43,7 @@ def test_rep_saves_a_view_and_finds_it_as_a_tab(page: Page, seen: Seen, live_ser
     assert SavedView.objects.get().query == "owner=all&score=hot"
 
 
+@AT_A_DESK
 def test_rep_opens_an_account_with_the_keyboard_alone(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     page.goto(f"{live_server.url}/admin/crm/contact/")
     page.keyboard.press("Control+k")

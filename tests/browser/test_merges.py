@@ -7,7 +7,7 @@ from pytest_django.live_server_helper import LiveServer
 
 from crm import duplicates
 from crm.models import Account, User
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.factories.crm import AccountFactory, ContactFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -24,6 +24,7 @@ def two(rep: User) -> list[Account]:
     return made
 
 
+@AT_A_DESK
 def test_rep_compares_merges_and_takes_it_back(page: Page, seen: Seen, live_server: LiveServer, two: list[Account]) -> None:
     page.goto(f"{live_server.url}/admin/crm/accountpair/")
     expect(page.get_by_text("The same name, apart from legal form and spelling")).to_be_visible()

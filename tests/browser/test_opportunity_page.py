@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from crm.models import Opportunity, Pilot, User
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory, OpportunityFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -37,6 +37,7 @@ def test_page_and_its_open_forms_have_no_barriers(page: Page, seen: Seen, live_s
     assert barriers(page) == []
 
 
+@AT_A_DESK
 def test_rep_is_refused_mends_what_is_missing_and_moves_on(page: Page, seen: Seen, live_server: LiveServer, deal: Opportunity) -> None:
     opened(page, live_server, deal)
     page.locator(".q-next-stage button").click()
@@ -62,6 +63,7 @@ def test_rep_is_refused_mends_what_is_missing_and_moves_on(page: Page, seen: See
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_panel_leads_from_authority_to_assigning_a_decider(page: Page, live_server: LiveServer, deal: Opportunity) -> None:
     opened(page, live_server, deal)
     page.locator("#bant").get_by_role("link", name="Assign a decider").click()
@@ -86,6 +88,7 @@ def test_form_opens_and_closes_from_the_keyboard(page: Page, live_server: LiveSe
     expect(summary).to_be_focused()
 
 
+@AT_A_DESK
 def test_page_works_without_a_script(page: Page, live_server: LiveServer, deal: Opportunity) -> None:
     page.route("**/deal*.js", lambda route: route.abort())
     opened(page, live_server, deal)

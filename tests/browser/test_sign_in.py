@@ -7,7 +7,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from crm.models import User
-from tests.browser.conftest import PASSWORD, Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, PASSWORD, Seen, barriers, quiet
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 expect.set_options(timeout=20_000)
@@ -30,6 +30,7 @@ def good(page: Page, seen: Seen, live_server: LiveServer) -> None:
     assert barriers(page) == []
 
 
+@AT_A_DESK
 def test_rep_sets_the_second_factor_up_and_signs_in_with_it(
     context: BrowserContext, seen: Seen, live_server: LiveServer, rep: User
 ) -> None:

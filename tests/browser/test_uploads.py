@@ -12,7 +12,7 @@ from pytest_django.live_server_helper import LiveServer
 from crm import exports, policy, tasks, uploads
 from crm.models import Contact, Export, Upload, User
 from crm.uploads.running import import_chunk
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.factories.crm import AccountFactory
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -101,6 +101,7 @@ def test_rep_imports_a_file_watches_it_and_takes_it_back(
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_file_that_is_no_table_and_one_that_is_too_large_are_told_apart(
     page: Page, seen: Seen, live_server: LiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +120,7 @@ def test_file_that_is_no_table_and_one_that_is_too_large_are_told_apart(
     fine(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_rep_takes_a_list_out_at_once_and_by_a_worker(
     page: Page, seen: Seen, live_server: LiveServer, rep: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ from tests.factories.crm import TeamFactory
 from tests.flows.test_killed_nights import Elsewhere, kill_when
 
 pytestmark = pytest.mark.slow
-ROWS, CHUNK = 400, 5
+ROWS, CHUNK = 200, 5
 WORK = """
 import sys, django
 django.setup()
@@ -65,7 +65,7 @@ def elsewhere(transactional_db, tmp_path, monkeypatch):
 
 @pytest.fixture
 def started(elsewhere, at):
-    """An import of 400 people at 80 accounts, one in ten of them wrong."""
+    """An import of 200 people at 40 accounts, one in ten of them wrong."""
     rep = somebody("sales rep", team=TeamFactory())
     rows = [f"Jo;Smit {n};jo{n}@bedrijf{n // 5}.nl;{'12' if n % 10 == 9 else ''};bedrijf{n // 5}.nl;user" for n in range(ROWS)]
     upload = received("\n".join(["First name;Last name;E-mail;Phone;Website;Role", *rows]), rep, at)
@@ -97,9 +97,9 @@ def test_an_import_that_is_killed_twice_loses_and_doubles_nothing(elsewhere, sta
 
     finish(elsewhere, started)
 
-    assert (started.state, started.created_count, started.failed_count) == ("finished", 360, 40)
-    assert counted() == [80, 360, 360, 360, 360]
-    assert sorted(started.problems.values_list("line", flat=True)) == list(range(11, 402, 10))
+    assert (started.state, started.created_count, started.failed_count) == ("finished", 180, 20)
+    assert counted() == [40, 180, 180, 180, 180]
+    assert sorted(started.problems.values_list("line", flat=True)) == list(range(11, 202, 10))
 
 
 def test_two_workers_at_once_do_each_chunk_once(elsewhere, started):
@@ -111,8 +111,8 @@ def test_two_workers_at_once_do_each_chunk_once(elsewhere, started):
 
     assert [process.returncode for process in both] == [0, 0], said
     started.refresh_from_db()
-    assert (started.state, started.created_count, started.failed_count) == ("finished", 360, 40)
-    assert counted() == [80, 360, 360, 360, 360]
+    assert (started.state, started.created_count, started.failed_count) == ("finished", 180, 20)
+    assert counted() == [40, 180, 180, 180, 180]
 
 
 def test_an_undo_that_is_killed_goes_on_and_leaves_nothing(elsewhere, started, at):
@@ -125,7 +125,7 @@ def test_an_undo_that_is_killed_goes_on_and_leaves_nothing(elsewhere, started, a
 
     kill_when(elsewhere.start_worker(started), elsewhere, 10)
     elsewhere.pull()
-    assert 0 < Contact.objects.count() < 360
+    assert 0 < Contact.objects.count() < 180
     finish(elsewhere, started)
 
     assert started.state == "undone"

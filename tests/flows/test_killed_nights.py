@@ -122,22 +122,22 @@ def kill_when(process, elsewhere, done):
 
 def test_a_run_that_is_killed_twice_ends_where_an_undisturbed_one_ends(elsewhere, tmp_path):
     day = day_of(timezone.now())
-    expected = undisturbed(day, accounts=120)
+    expected = undisturbed(day, accounts=60)
     elsewhere.push()
 
-    for done in (3, 9):
+    for done in (3, 6):
         kill_when(elsewhere.start(day, tmp_path), elsewhere, done)
         elsewhere.pull()
         run = NightlyRun.objects.get()
         in_done_chunks = sum(run.chunks.filter(step="accounts").exclude(done_at=None).values_list("items", flat=True))
-        assert (run.chunks.filter(step="accounts").count(), run.finished_at) == (24, None)
-        assert 0 < in_done_chunks < 120
+        assert (run.chunks.filter(step="accounts").count(), run.finished_at) == (12, None)
+        assert 0 < in_done_chunks < 60
         assert AccountStanding.objects.count() == EngagementScore.objects.count() == in_done_chunks
     last = elsewhere.start(day, tmp_path)
     said, _ = last.communicate(timeout=120)
     elsewhere.pull()
 
-    assert (last.returncode, said.splitlines()[-1].split(",")[0]) == (0, f"Night of {day}: 120 accounts")
+    assert (last.returncode, said.splitlines()[-1].split(",")[0]) == (0, f"Night of {day}: 60 accounts")
     assert results() == expected
     assert set(NightlyChunk.objects.values_list("times_done", "failures")) == {(1, 0)}
     assert NightlyRun.objects.get().finished_at is not None
