@@ -1,10 +1,12 @@
 """Job changes: the work list of open signals with their evidence, each decided by a person."""
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -17,12 +19,13 @@ from abm import job_changes
 from abm.models import JobChangeSignal, SignalEvidence
 from crm import policy
 from crm.admin import deeds
-from crm.admin.lists import ChoicesFilter, WorkFilter, chip, chips
+from crm.admin.lists import ChoicesFilter, Words, WorkFilter, chip, chips
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin, doer
 from crm.models import Account
 
 DECIDED = (JobChangeSignal.Status.CONFIRMED, JobChangeSignal.Status.DISMISSED)
+LATEST = SignalEvidence.objects.filter(signal=OuterRef("pk")).order_by("-seen_at", "-pk")
 TONES = {"open": "assumed", "held": "missing", "confirmed": "engaged", "dismissed": "plain", "withdrawn": "plain"}
 
 
@@ -77,7 +80,9 @@ class JobChangeAdmin(RecordAdmin):
     fields = [("contact", "account"), ("kind", "status"), ("opened_at", "decided_at"), "decided_by", ("successor_name", "successor_email")]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("evidence")
+        evidence = SignalEvidence.objects.filter(signal=OuterRef("pk")).order_by()
+        sources = evidence.values("signal").annotate(words=Words("source")).values("words")
+        return super().get_queryset(request).annotate(sources=Subquery(sources), said=Subquery(LATEST.values("text")[:1]))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: a signal comes from evidence; a rep marks the contact as left."""
@@ -97,8 +102,10 @@ class JobChangeAdmin(RecordAdmin):
         return [str(signal.contact.person), signal.contact.job_title]
 
     @display(description=_("evidence"))
-    def evidence_shown(self, signal: JobChangeSignal) -> str:
-        return chips(chip(row.get_source_display(), "plain", title=row.text) for row in signal.evidence.all())
+    def evidence_shown(self, signal: Any) -> str:
+        given = Counter((signal.sources or "").split())
+        names = ((SignalEvidence.Source(source).label, times) for source, times in given.items())
+        return chips(chip(f"{name} × {times}" if times > 1 else name, "plain", title=signal.said or "") for name, times in names)
 
     @display(description=_("status"), ordering="status")
     def status_label(self, signal: JobChangeSignal) -> str:

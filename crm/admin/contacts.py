@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Aggregate, Case, CharField, OuterRef, Subquery, Value, When
+from django.db.models import Case, OuterRef, Subquery, Value, When
 from django.db.models.functions import Concat
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -21,23 +21,13 @@ from crm import contacts, policy, privacy
 from crm.admin import deeds
 from crm.admin.bulk import BulkPage
 from crm.admin.contact_page import ContactPage, state_chips
-from crm.admin.lists import OwnerFilter, WorkFilter, chip, chips
+from crm.admin.lists import OwnerFilter, Words, WorkFilter, chip, chips
 from crm.admin.merges import Mergeable
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RememberedAdmin, doer, page_of
 from crm.models import Contact, Departure, DmuMembership, DmuRole, Person
 from crm.models.accounts import within_sight
-
-
-class Words(Aggregate):
-    """Join words with spaces, in any order."""
-
-    function, template, output_field = "GROUP_CONCAT", "%(function)s(%(expressions)s, ' ')", CharField()
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, function="STRING_AGG", **context)
-
 
 # The roles held now as 'buyer decider?', an assumed one with its question mark: read with the row, not by a query more.
 _ROLE = Concat("role", Case(When(is_assumed=True, then=Value("?")), default=Value("")))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import Aggregate, CharField
 from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.functional import Promise
@@ -153,6 +154,15 @@ def _role_cell(role: DmuRole, state: str) -> SafeString:
     word, sign = STATES.get(state, (state, ""))
     drawn = '<span class="q-cell q-{}" title="{}: {}"><small>{}</small><b>{}</b><i aria-hidden="true">{}</i></span>'
     return format_html(drawn, state, role.label, word, role.label, word, sign)
+
+
+class Words(Aggregate):
+    """Join words with spaces, in any order: what hangs on a row, read with the row and not by a query more."""
+
+    function, template, output_field = "GROUP_CONCAT", "%(function)s(%(expressions)s, ' ')", CharField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return super().as_sql(compiler, connection, function="STRING_AGG", **context)
 
 
 def chips(drawn: Iterable[SafeString]) -> SafeString:

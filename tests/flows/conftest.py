@@ -77,7 +77,7 @@ class Installation:
                 return answer.status, json.loads(said) if said.startswith((b"{", b"[")) else {}
         except urllib.error.HTTPError as refusal:
             return refusal.code, json.loads(refusal.read() or b"{}")
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             return 0, {}
 
     def stop(self) -> None:
