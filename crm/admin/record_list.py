@@ -55,8 +55,8 @@ class ListPage(ModelAdmin):
 
     paginator = CheapPaginator
     show_full_result_count = False
-    list_per_page = 50
-    list_max_show_all = 50
+    list_per_page = 25
+    list_max_show_all = 25
     list_filter_submit = True
     change_list_template = "crm/admin/list.html"
     # A one-to-one relation that the list is sorted by, and that may be missing.

@@ -89,7 +89,7 @@ def test_account_list_of_a_rep_takes_at_most_10_queries(size: int, rep_client: C
     with CaptureQueriesContext(connection) as seen:
         answer = rep_client.get(link(Account, "changelist"))
 
-    assert answer.content.decode().count("field-title") >= size
+    assert answer.content.decode().count("field-title") == min(size, 25)
     assert len(seen) <= 10
 
 
