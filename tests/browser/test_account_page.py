@@ -68,6 +68,24 @@ def test_account_page_has_no_barriers_and_keeps_to_itself(page: Page, seen: Seen
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
+def test_what_another_person_did_for_the_score_unfolds(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
+    visitor = account.contacts.get(person__given_name="Bram")
+    activities.record(
+        account=account, contact=visitor, kind="download", occurred_at=now(), source="test", at=now(), subject="De gids voor ovens"
+    )
+    open_page(page, live_server, account)
+    share = page.locator("details.q-share", has_text="Bram Visser")
+
+    share.locator("summary").first.press("Enter")
+
+    expect(share.get_by_role("table")).to_be_visible()
+    share.locator(".q-acts > summary").press("Enter")
+    expect(share.get_by_role("link", name="De gids voor ovens")).to_be_visible()
+    assert barriers(page) == []
+    quiet(page, seen, live_server)
+
+
 def test_person_is_dragged_to_a_seat_and_the_move_is_undone(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
 
