@@ -104,7 +104,7 @@ class JobChangeAdmin(RecordAdmin):
     @display(description=_("evidence"))
     def evidence_shown(self, signal: Any) -> str:
         given = Counter((signal.sources or "").split())
-        names = ((SignalEvidence.Source(source).label, times) for source, times in given.items())
+        names = ((SignalEvidence.Source(source).label, times) for source, times in sorted(given.items()))
         return chips(chip(f"{name} × {times}" if times > 1 else name, "plain", title=signal.said or "") for name, times in names)
 
     @display(description=_("status"), ordering="status")
