@@ -25,10 +25,10 @@ INSTALLED_APPS = [
     # ours come first: their templates and translations replace those of the packages
     "abm",
     "crm",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.simple_history",
-    "django.contrib.admin",
+    "config.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

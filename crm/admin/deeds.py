@@ -9,7 +9,7 @@ from django.contrib.admin.widgets import AutocompleteSelect
 from django.db.models import Model, Q, QuerySet
 from django.forms.utils import flatatt
 from django.http import HttpRequest, QueryDict
-from django.utils.html import format_html, format_html_join
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -128,8 +128,9 @@ def offer_accounts(form: forms.Form, name: str, request: HttpRequest) -> None:
 
 def options(choices: Iterable[tuple[Any, Any]], chosen: object = None) -> SafeString:
     """Draw the options of a select; for lists so long or so many that a template for each would be felt."""
-    marked = ((value, SafeString(" selected") if str(value) == str(chosen) else "", label) for value, label in choices)
-    return format_html_join("", '<option value="{}"{}>{}</option>', marked)
+    named = ((str(value), escape(str(label))) for value, label in choices)
+    drawn = (f'<option value="{escape(value)}"{" selected" if value == str(chosen) else ""}>{label}</option>' for value, label in named)
+    return SafeString("".join(drawn))
 
 
 def filled(request: HttpRequest) -> QueryDict | None:

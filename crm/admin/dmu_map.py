@@ -8,7 +8,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import PermissionDenied
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -26,7 +26,7 @@ from crm.admin.lists import STATES
 from crm.admin.site import RememberedAdmin, doer, page_of
 from crm.errors import Invalid
 from crm.models import Account, Activity, Contact, DmuMembership, DmuRole, Stance
-from crm.models.contacts import DELIVERABLE
+from crm.models.contacts import DELIVERABLE, full_name
 
 # As they sit: who signs at the top, who asked for it last.
 SEATS = (DmuRole.DECIDER, DmuRole.BUYER, DmuRole.INFLUENCER, DmuRole.USER, DmuRole.INITIATOR)
@@ -44,11 +44,32 @@ TOUCHES = activity_kinds.KINDS.keys() - {"email_delivered", "email_bounced"}
 TRAY, IN_SEAT, PEOPLE = 12, 8, 300
 
 
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """Somebody who works at the account, with how they can be reached and when they were last in touch."""
+
+    pk: int
+    given_name: str
+    family_name: str
+    job_title: str
+    departure_suspected_at: datetime | None
+    opted_out_at: datetime | None
+    has_mail: bool
+    has_phone: bool
+    touch: str | None
+    touched_at: datetime | None
+    deal: str | None
+
+    def __str__(self) -> str:
+        return full_name(self.given_name, self.family_name)
+
+
 @dataclass(frozen=True)
 class Card:
     """One person in one seat, or in the tray (as holder of nothing)."""
 
-    contact: Contact
+    contact: Colleague
+    name: str
     holder: dmu.Holder | None
     reach: str
     touch: str
@@ -61,6 +82,16 @@ class Card:
     def key(self) -> str:
         """Name the card on the page; the same after it moved."""
         return f"person-{self.contact.pk}"
+
+    @property
+    def log_label(self) -> str:
+        """Name the button that logs something."""
+        return _("Log something with %(name)s") % {"name": self.name}
+
+    @property
+    def move_label(self) -> str:
+        """Name the button that opens the menu."""
+        return _("Move %(name)s") % {"name": self.name}
 
     @property
     def stance(self) -> dict[str, object]:
@@ -101,7 +132,7 @@ class DmuMapPage(RememberedAdmin):
         back = path("<path:object_id>/unseat/", self.admin_site.admin_view(self.take_back), name="crm_account_unseat")
         return [seat, back, *super().get_urls()]
 
-    def dmu_map(self, request: HttpRequest, account: Account, people: Sequence[Any], *, at: datetime) -> dict[str, Any]:
+    def dmu_map(self, request: HttpRequest, account: Account, people: Sequence[Colleague], *, at: datetime) -> dict[str, Any]:
         """Collect what the picture shows of the people there; one query more."""
         coverage = dmu.coverage([account], at=at)[account.pk]
         rights = Rights.of(request, may_change_account=self.may(request, "change", account))
@@ -198,7 +229,7 @@ def reseat(contact: Contact, held: DmuMembership | None, *, role: str, stance: s
     return dmu.Moved(began=dmu.assign(contact=contact, role=role, stance=stance or Stance.NEUTRAL, is_assumed=not sure, by=by, at=at))
 
 
-def picture(people: Sequence[Any], coverage: dmu.Coverage, *, at: datetime, rights: Rights) -> dict[str, Any]:
+def picture(people: Sequence[Colleague], coverage: dmu.Coverage, *, at: datetime, rights: Rights) -> dict[str, Any]:
     """Lay out seats and tray: who holds a standing role sits, the others who work there wait, the latest in touch first."""
     known, draw = {one.pk: one for one in people}, partial(_card, at=at, rights=rights, options=Options())
     seated = {holder.contact_id for held in coverage.holders.values() for holder in held}
@@ -222,36 +253,39 @@ class Options(dict[str, SafeString]):
         return self.setdefault(chosen, deeds.options(choices, chosen))
 
 
-def people_there(account: Account) -> list[Any]:
+def people_there(account: Account) -> list[Colleague]:
     """Give who works there by name, with how they can be reached and when they were last in touch; one query."""
     touched = Activity.objects.filter(contact=OuterRef("pk"), machine_reason="", kind__in=TOUCHES).order_by("-occurred_at", "-pk")
     # Who has a role in one deal alone still waits for one at the account; the card says so.
     in_deal = DmuMembership.objects.current().filter(contact=OuterRef("pk")).exclude(opportunity=None).order_by("pk")
-    found = (
-        account.contacts.active()
-        .select_related("person")
-        .annotate(
-            has_mail=Exists(Contact.objects.filter(DELIVERABLE, pk=OuterRef("pk"))),
-            touch=Subquery(touched.values("kind")[:1]),
-            touched_at=Subquery(touched.values("occurred_at")[:1]),
-            deal=Subquery(in_deal.values("opportunity__name")[:1]),
-        )
+    found = account.contacts.active().values_list(
+        "pk",
+        "person__given_name",
+        "person__family_name",
+        "job_title",
+        "departure_suspected_at",
+        "person__opted_out_at",
+        Exists(Contact.objects.filter(DELIVERABLE, pk=OuterRef("pk"))),
+        ExpressionWrapper(~Q(phone=""), output_field=BooleanField()),
+        Subquery(touched.values("kind")[:1]),
+        Subquery(touched.values("occurred_at")[:1]),
+        Subquery(in_deal.values("opportunity__name")[:1]),
     )
-    return list(found.order_by("person__given_name", "person__family_name", "pk")[:PEOPLE])
+    return [Colleague(*row) for row in found.order_by("person__given_name", "person__family_name", "pk")[:PEOPLE]]
 
 
-def _card(contact: Any, holder: dmu.Holder | None, role: str, *, at: datetime, rights: Rights, options: Options) -> Card:
+def _card(contact: Colleague, holder: dmu.Holder | None, role: str, *, at: datetime, rights: Rights, options: Options) -> Card:
     may_move = rights.may_move if holder else rights.may_assign
-    touch = f"{done(contact.touch)} {ago(contact.touched_at, at)}" if contact.touched_at else ""
+    touch = f"{done(contact.touch or '')} {ago(contact.touched_at, at)}" if contact.touched_at else ""
     drawn = options[role], options[holder.stance if holder else Stance.NEUTRAL.value]
-    return Card(contact, holder, _reach(contact), touch, may_move, *drawn, only_for="" if holder else contact.deal or "")
+    return Card(contact, str(contact), holder, _reach(contact), touch, may_move, *drawn, only_for="" if holder else contact.deal or "")
 
 
-def _reach(contact: Any) -> str:
+def _reach(contact: Colleague) -> str:
     """Name how somebody can be reached: mail, phone, both, neither, or that they want no contact."""
-    if contact.person.opted_out_at:
+    if contact.opted_out_at:
         return "opted_out"
-    return {(True, True): "both", (True, False): "mail", (False, True): "phone"}.get((contact.has_mail, bool(contact.phone)), "neither")
+    return {(True, True): "both", (True, False): "mail", (False, True): "phone"}.get((contact.has_mail, contact.has_phone), "neither")
 
 
 def _seat(role: DmuRole, coverage: dmu.Coverage, cards: Sequence[Card], *, more: int) -> dict[str, Any]:

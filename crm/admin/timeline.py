@@ -141,7 +141,7 @@ class TimelinePage(RememberedAdmin):
         """Give the account where things happen."""
         return record if isinstance(record, Account) else record.account
 
-    def timeline_panel(self, request: HttpRequest, record: Any, people: Iterable[Contact], *, at: datetime) -> dict[str, Any]:
+    def timeline_panel(self, request: HttpRequest, record: Any, people: Iterable[Any], *, at: datetime) -> dict[str, Any]:
         """Collect the timeline with its filters and the form to log something."""
         account, first = self.account_of(record), record.pk if isinstance(record, Contact) else None
         form = LogForm(account=account, initial={"kind": LOGGED[0], "occurred_at": at, "contact": request.GET.get("log_contact") or first})

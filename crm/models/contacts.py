@@ -47,7 +47,12 @@ class Person(models.Model):
         indexes = [models.Index(fields=["family_name", "given_name", "id"], name="person_by_name")]
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [self.given_name, self.family_name])) or str(_("(erased)"))
+        return full_name(self.given_name, self.family_name)
+
+
+def full_name(given_name: str, family_name: str) -> str:
+    """Give a person's name as it is written; who has none was erased."""
+    return " ".join(filter(None, [given_name, family_name])) or str(_("(erased)"))
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
