@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from django.db.models import Aggregate, CharField
@@ -10,6 +11,7 @@ from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
 
@@ -144,11 +146,14 @@ def role_chip(role: object, state: str) -> SafeString:
 
 def role_cells(states: Mapping[str, str]) -> SafeString:
     """Draw the five roles side by side, each in its own column, so that a list can be scanned downwards; others than required stay empty."""
-    cells = (_role_cell(role, states.get(role.value, "")) for role in DmuRole)
-    return format_html('<span class="q-cells">{}</span>', format_html_join("", "{}", ((cell,) for cell in cells)))
+    language = get_language()
+    cells = (_role_cell(role, states.get(role.value, ""), language) for role in DmuRole)
+    return SafeString(f'<span class="q-cells">{"".join(cells)}</span>')
 
 
-def _role_cell(role: DmuRole, state: str) -> SafeString:
+@cache
+def _role_cell(role: DmuRole, state: str, _language: str | None) -> SafeString:
+    """Draw one cell; there are a few dozen different ones, and a list shows a hundred."""
     if not state:
         return format_html('<span class="q-cell q-unneeded">{}</span>', "")
     word, sign = STATES.get(state, (state, ""))

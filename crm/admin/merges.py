@@ -193,7 +193,12 @@ class MergeAdmin(ReadOnlyAdmin):
             else:
                 messages.success(request, _("The two are one now. You can undo it here."))
                 return redirect(page_of(done))
-        return TemplateResponse(request, "crm/admin/merge.html", self.compared(request, kind, kept, folded))
+        if request.headers.get("HX-Request") == "true":
+            return TemplateResponse(
+                request, "crm/admin/parts/merge_tried.html", self.tried(request, kept, folded) | _ways_out(kept, folded)
+            )
+        told = self.tried(request, kept, folded) if request.method == "POST" or "try" in request.GET else {}
+        return TemplateResponse(request, "crm/admin/merge.html", self.compared(request, kind, kept, folded) | told)
 
     def one_of(self, request: HttpRequest, kind: str, pk: int) -> Any:
         """Give a record to merge: 404 out of sight, 403 when the user may look only."""
@@ -205,29 +210,35 @@ class MergeAdmin(ReadOnlyAdmin):
         return record
 
     def compared(self, request: HttpRequest, kind: str, kept: Any, folded: Any) -> dict[str, Any]:
-        """Collect what the page shows: what differs, what moves, and what is settled how."""
-        preview = merges.preview(kept, folded, by=doer(request), at=now())
-        told = [line for line in preview.lines if line.fact.says(line.kept) or line.fact.says(line.folded)]
-        first, second = sorted((kept.pk, folded.pk))
-        pairs = AccountPair if kind == "account" else ContactPair
+        """Collect what the page shows at once: what differs and what is the same."""
+        told = [line for line in merges.lines(kept, folded) if line.fact.says(line.kept) or line.fact.says(line.folded)]
         context: dict[str, Any] = self.admin_site.each_context(request) | {
             "title": _("Merge two accounts") if kind == "account" else _("Merge two contacts"),
             "kept": kept,
             "folded": folded,
-            "kept_page": page_of(kept),
             "folded_page": page_of(folded),
             "differing": [compared_line(line) for line in told if line.differs],
             "alike": [compared_line(line) for line in told if not line.differs],
-            "moved": words.moved(preview.moved),
-            "settled": list(words.settled(preview.settled)),
-            "refusal": preview.refusal,
+            "here": side_by_side(kept, folded),
             "swap": side_by_side(folded, kept),
-            "pair": pairs.objects.open().filter(one=first, other=second).first(),
-            "pair_model": pairs._meta.model_name,
             "opts": self.opts,
             "media": self.media,
         }
-        return context
+        return context | _ways_out(kept, folded)
+
+    def tried(self, request: HttpRequest, kept: Any, folded: Any) -> dict[str, Any]:
+        """Try the merge, for what would move and what is settled how; it takes a moment, so the page asks for it when it is there."""
+        preview = merges.preview(kept, folded, by=doer(request), at=now())
+        told = {"moved": words.moved(preview.moved), "settled": list(words.settled(preview.settled)), "refusal": preview.refusal}
+        return told | {"is_tried": True}
+
+
+def _ways_out(kept: Any, folded: Any) -> dict[str, Any]:
+    """Give what the buttons need besides the merge: the pair, if it stands on the list of what looks alike, and the way back."""
+    first, second = sorted((kept.pk, folded.pk))
+    pairs = AccountPair if isinstance(kept, Account) else ContactPair
+    pair = pairs.objects.open().filter(one=first, other=second).first()
+    return {"pair": pair, "pair_model": pairs._meta.model_name, "kept_page": page_of(kept)}
 
 
 def of_two_teams(kept: Any, folded: Any) -> bool:

@@ -36,9 +36,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a merge would do: facts to choose, how much moves per model, how often each rule settles a collision, why not."""
+    """What a merge would do: how much moves per model, how often each rule settles a collision, or why it cannot be."""
 
-    lines: tuple[Line, ...]
     moved: dict[str, int] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
     refusal: str = ""
@@ -49,19 +48,20 @@ class _TakenBack(Exception):
 
 
 def preview(kept: Record, folded: Record, *, by: User | None, at: datetime) -> Preview:
-    """Try a merge and take it back: what is shown is what will happen."""
-    lines, tried = tuple(_lines(kept, folded)), Ledger()
+    """Try a merge and take it back: what is shown is what will happen; a few statements for each table."""
+    tried = Ledger()
     try:
         with transaction.atomic():
             _fold(kept, folded, Doing(tried, at, by), {})
             raise _TakenBack
     except _TakenBack:
-        return Preview(lines, dict(tried.moved), dict(+tried.settled))
+        return Preview(dict(tried.moved), dict(+tried.settled))
     except CrmError as refusal:
-        return Preview(lines, refusal=str(refusal))
+        return Preview(refusal=str(refusal))
 
 
-def _lines(kept: Record, folded: Record) -> Iterable[Line]:
+def lines(kept: Record, folded: Record) -> Iterable[Line]:
+    """Put the facts of two records side by side, for somebody to choose from."""
     for fact in chosen.FACTS[kind_of(kept)]:
         mine, theirs = (record.person if fact.of_person and isinstance(record, Contact) else record for record in (kept, folded))
         differs = any(getattr(mine, name) != getattr(theirs, name) for name in fact.names)
