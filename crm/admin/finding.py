@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import Q, QuerySet
 
-from crm.admin.paging import REACHABLE
+from crm.admin.paging import FOUND
 
 WORDS = 5
 # Shorter words begin a name; three letters are what the trigram indexes know.
@@ -26,7 +26,7 @@ def keys(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[Any]:
     An "or" over the columns of several tables follows no index; so each column is asked by itself.
     """
     parts = by_column(rows.order_by(), fields, term)
-    return list(united([part.values_list("pk", flat=True) for part in parts], at_most=REACHABLE + 1)[: REACHABLE + 1])
+    return list(united([part.values_list("pk", flat=True) for part in parts], at_most=FOUND + 1)[: FOUND + 1])
 
 
 def by_column(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[QuerySet[Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.admin.views.main import ALL_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR
+from django.db.models import BigAutoField
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import Promise
@@ -26,6 +27,19 @@ class RecordList(ChangeList):
     """A list with owners by name, and with its views as tabs."""
 
     full_result_count: int | None
+    paginator: CheapPaginator
+    preserved_filters: str
+
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(request, *args, **kwargs)
+        # The way back is the same for every row; the theme would look up each row's address to find that out.
+        self.way_back: str = self.preserved_filters
+        self.preserved_filters = ""
+
+    def url_for_result(self, result: Any) -> str:
+        """Give the page of a row, with the way back to this list as it is now."""
+        address = str(super().url_for_result(result))
+        return f"{address}?{self.way_back}" if self.way_back else address
 
     def get_filters_params(self, params: Any = None) -> Any:
         kept = super().get_filters_params(params)
@@ -41,6 +55,8 @@ class RecordList(ChangeList):
         """Say how many there are below the list alone: what the theme adds to the title is cut at the bound, and leads to the first tab."""
         super().get_results(request)
         self.full_result_count = self.result_count
+        if self.paginator.at_start and not self.multi_page:
+            self.result_list = self.paginator.page(1).object_list
 
     @property
     def is_narrowed(self) -> bool:
@@ -88,7 +104,8 @@ class ListPage(ModelAdmin):
     def get_paginator(self, request: HttpRequest, queryset: Any, per_page: int, *args: Any, **kwargs: Any) -> CheapPaginator:
         """Count what a search found from its keys; it was the last to narrow these rows."""
         known = request.__dict__.get("found", {}).get(self.model)
-        return CheapPaginator(queryset, per_page, *args, known=known, part=self.sorted_part, **kwargs)
+        at_start = request.GET.get(PAGE_VAR, "1") == "1"
+        return CheapPaginator(queryset, per_page, *args, known=known, part=self.sorted_part, at_start=at_start, **kwargs)
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """Find rows that hold every word: as many as can be paged through on a page, every one for a deed or an export."""
@@ -99,7 +116,8 @@ class ListPage(ModelAdmin):
             return finding.all_of(queryset, fields, search_term), False
         keys = finding.keys(queryset, fields, search_term)
         request.__dict__.setdefault("found", {})[self.model] = len(keys)
-        return queryset.filter(pk__among=keys), False
+        lookup = "pk__among" if isinstance(self.opts.pk, BigAutoField) else "pk__in"
+        return queryset.filter(**{lookup: keys}), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         context = {"title": capfirst(self.opts.verbose_name_plural), "views": saved_views.bar(request, self)}

@@ -56,7 +56,7 @@ def test_change_page_answers(model: type[Model], admin_browser: Client, account:
 
 
 @EVERY_PAGE
-def test_list_reads_the_same_number_of_times_for_10_and_for_40_rows(model: type[Model], admin_browser: Client, account: Account) -> None:
+def test_list_reads_no_more_for_40_rows_than_for_10_but_their_count(model: type[Model], admin_browser: Client, account: Account) -> None:
     def queries() -> int:
         with CaptureQueriesContext(connection) as seen:
             answer = admin_browser.get(link(model, "changelist"), QUERY.get(model, {}))
@@ -69,7 +69,8 @@ def test_list_reads_the_same_number_of_times_for_10_and_for_40_rows(model: type[
     for _ in range(30):
         MAKERS[model](account)
 
-    assert queries() == ten
+    # What does not fill a page needs no count.
+    assert queries() <= ten + 1
     assert ten <= 12
 
 
@@ -234,6 +235,27 @@ def test_count_stops_at_its_bound(db: None, monkeypatch: pytest.MonkeyPatch) -> 
     paginator = paging.CheapPaginator(Account.objects.filter(name__gt=""), 2)
 
     assert (paginator.count, paginator.num_pages, paginator.is_cut, paginator.amount()) == (5, 3, True, "more than 5")
+
+
+def test_first_page_that_is_not_full_is_read_once_and_counted_by_its_rows(db: None) -> None:
+    make.AccountFactory.create_batch(3)
+    some = Account.objects.filter(name__gt="").order_by("pk")
+
+    with CaptureQueriesContext(connection) as seen:
+        paginator = paging.CheapPaginator(some, 3, at_start=True)
+        assert (paginator.count, len(paginator.page(1).object_list)) == (3, 3)
+    assert len(seen) == 1
+
+    make.AccountFactory()
+    paginator = paging.CheapPaginator(some, 3, at_start=True)
+    assert (paginator.count, [len(paginator.page(number).object_list) for number in (1, 2)]) == (4, [3, 1])
+
+
+@pytest.mark.parametrize("path", ["crm/apikey", "crm/account", "abm/accountstanding", "auth/group", "crm/user"])
+def test_search_works_whatever_the_key_of_a_record_is(path: str, admin_browser: Client, account: Account) -> None:
+    StandingFactory(account=account)
+
+    assert admin_browser.get(f"/admin/{path}/", {"q": "bak"}).status_code == 200
 
 
 @pytest.mark.postgres
