@@ -1,8 +1,8 @@
-"""Measure every list of the admin in a small and in a large organisation, in one run: time, queries, and full scans.
+"""Measure every list of the admin in a small and in a large organisation, in turns: time, queries, and full scans.
 
 ./dev bench lists [--small 10000] [--large 200000] [--rounds 15] [--only account,contact]
 
-DATABASE_URL names a PostgreSQL server; a database of its own is made and dropped.
+DATABASE_URL names a PostgreSQL server; two databases of its own are made and dropped.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import django
@@ -55,24 +55,46 @@ class Figures(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure every list in a small and in a large organisation.")
-    parser.add_argument("--small", type=int, default=10_000, help="accounts at first; five contacts each (default: 10000)")
-    parser.add_argument("--large", type=int, default=200_000, help="accounts in the end (default: 200000)")
+    parser = argparse.ArgumentParser(description="Measure every list in a small and in a large organisation, side by side.")
+    parser.add_argument("--small", type=int, default=10_000, help="accounts of the one; five contacts each (default: 10000)")
+    parser.add_argument("--large", type=int, default=200_000, help="accounts of the other (default: 200000)")
     parser.add_argument("--rounds", type=int, default=15, help="requests per page (default: 15)")
     parser.add_argument("--only", default="", help="lists to measure, e.g. account,contact (default: all)")
     wanted = parser.parse_args()
     connection.creation.create_test_db(verbosity=0)
+    small = str(connection.settings_dict["NAME"])
+    large = f"{small}_large"
     try:
         who = many_records.people()
-        figures = []
-        for first, last in ((1, wanted.small), (wanted.small + 1, wanted.large)):
-            begun = time.perf_counter()
-            many_records.grow(first, last)
-            print(f"{last} accounts, {last * 5} contacts; made in {time.perf_counter() - begun:.0f} s", flush=True)
-            figures.append({page: measure(page, who[page.who], rounds=wanted.rounds) for page in pages(who, only=wanted.only)})
-        report(*figures)
+        _grow(1, wanted.small)
+        _copy(small, large)
+        move_to(large)
+        _grow(wanted.small + 1, wanted.large)
+        report(small, large, who, rounds=wanted.rounds, only=wanted.only)
     finally:
-        connection.creation.destroy_test_db(connection.settings_dict["NAME"], verbosity=0)
+        move_to(small)
+        with connection.cursor() as cursor:
+            cursor.execute(f'DROP DATABASE IF EXISTS "{large}"')
+        connection.creation.destroy_test_db(small, verbosity=0)
+
+
+def _grow(first: int, last: int) -> None:
+    begun = time.perf_counter()
+    many_records.grow(first, last)
+    print(f"{last} accounts, {last * 5} contacts; made in {time.perf_counter() - begun:.0f} s", flush=True)
+
+
+def _copy(small: str, large: str) -> None:
+    move_to("postgres")  # a database that somebody is connected to cannot be copied
+    with connection.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{large}" TEMPLATE "{small}"')
+
+
+def move_to(database: str) -> None:
+    """Go on in another database of the same server."""
+    if connection.settings_dict["NAME"] != database:
+        connection.close()
+        connection.settings_dict["NAME"] = database
 
 
 def pages(who: dict[str, User], *, only: str = "") -> Iterator[Page]:
@@ -90,20 +112,30 @@ def pages(who: dict[str, User], *, only: str = "") -> Iterator[Page]:
                 yield Page(word, "search", f"{address}?q={LETTERS.get(name, 'gab')}")
 
 
-def measure(page: Page, user: User, *, rounds: int) -> Figures | None:
-    """Ask for a page several times; none when this user may not open it."""
-    client = Client(headers={"host": "127.0.0.1"})
-    client.force_login(user)
-    status = client.get(page.address).status_code
-    if status == 403:
-        return None
-    assert status == 200, (page, status)
-    gc.freeze()  # what a process holds for good is not looked at again before every request
-    with CaptureQueriesContext(connection) as seen:
-        client.get(page.address)
-    queries = list(seen.captured_queries)
-    taken = sorted(_once(client, page.address) for _ in range(rounds))
-    return Figures(statistics.median(taken), taken[int(0.95 * (rounds - 1) + 0.5)], len(queries), ", ".join(_scans(queries)))
+def measure(page: Page, who: dict[str, User], databases: Sequence[str], *, rounds: int) -> list[Figures] | None:
+    """Ask each database for a page in turns, so that a slow moment of the machine hits both; none when this user may not open it."""
+    clients, seen = {}, {}
+    for database in databases:
+        move_to(database)
+        clients[database] = client = Client(headers={"host": "127.0.0.1"})
+        client.force_login(who[page.who])
+        if client.get(page.address).status_code == 403:
+            return None
+        gc.freeze()  # what a process holds for good is not looked at again before every request
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(page.address).status_code == 200, page
+        seen[database] = len(asked), ", ".join(_scans(list(asked.captured_queries)))
+    taken: dict[str, list[float]] = {database: [] for database in databases}
+    for _ in range(rounds):
+        for database in databases:
+            move_to(database)
+            connection.ensure_connection()
+            taken[database].append(_once(clients[database], page.address))
+    return [_figures(sorted(taken[database]), *seen[database]) for database in databases]
+
+
+def _figures(taken: list[float], queries: int, scans: str) -> Figures:
+    return Figures(statistics.median(taken), taken[int(0.95 * (len(taken) - 1) + 0.5)], queries, scans)
 
 
 def _once(client: Client, address: str) -> float:
@@ -133,20 +165,23 @@ def _read_whole(node: dict[str, Any]) -> Iterator[str]:
         yield from _read_whole(child)
 
 
-def report(small: dict[Page, Figures | None], large: dict[Page, Figures | None]) -> None:
+def report(small: str, large: str, who: dict[str, User], *, rounds: int, only: str) -> None:
     """Print a line per page, and what breaks the bounds."""
-    print(f"{'list':<34}{'who':<14}{'page':<8}{'p50':>6}{'p95':>6}  ->{'p50':>6}{'p95':>6}{'ratio':>7}{'queries':>9}  read whole")
-    for page, after in large.items():
-        before = small[page]
-        if before is None or after is None:
-            continue
-        name = page.address.split("?")[0].removeprefix("/admin/")
-        ratio = after.p95 / before.p95
-        marks = "".join(
-            mark for mark, holds in ((" !slow", ratio > 1.5), (" !queries", after.queries > 6), (" !scan", after.scans)) if holds
-        )
-        times = f"{before.p50:>6.0f}{before.p95:>6.0f}  ->{after.p50:>6.0f}{after.p95:>6.0f}{ratio:>7.2f}"
-        print(f"{name:<34}{page.who:<14}{page.what:<8}{times}{max(before.queries, after.queries):>9}  {after.scans}{marks}")
+    print(
+        f"{'list':<34}{'who':<14}{'page':<8}{'p50':>6}{'p95':>6}  ->{'p50':>6}{'p95':>6}{'p50 x':>7}{'p95 x':>7}{'queries':>9}  read whole"
+    )
+    for page in pages(who, only=only):
+        if figures := measure(page, who, [small, large], rounds=rounds):
+            print(_line(page, *figures), flush=True)
+
+
+def _line(page: Page, before: Figures, after: Figures) -> str:
+    middle, worst = after.p50 / before.p50, after.p95 / before.p95
+    breaks = ((" !slow", worst > 1.5), (" !queries", after.queries > 6), (" !scan", after.scans))
+    marks = "".join(mark for mark, is_broken in breaks if is_broken)
+    times = f"{before.p50:>6.0f}{before.p95:>6.0f}  ->{after.p50:>6.0f}{after.p95:>6.0f}{middle:>7.2f}{worst:>7.2f}"
+    name = page.address.split("?")[0].removeprefix("/admin/")
+    return f"{name:<34}{page.who:<14}{page.what:<8}{times}{max(before.queries, after.queries):>9}  {after.scans}{marks}"
 
 
 if __name__ == "__main__":
