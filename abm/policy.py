@@ -36,6 +36,9 @@ def _weights() -> dict[str, KindWeight]:
     }
 
 
+# Sums that are kept of what one person did: the score knows so many half-lives.
+TERMS = 3
+
 # What we did ourselves says nothing about their interest: known, and worth nothing.
 WORTH_NOTHING = frozenset({"email_sent", "email_delivered", "email_bounced", "call_unanswered", "note"})
 
@@ -57,10 +60,17 @@ def _kind_weight(kind: str, row: Any) -> KindWeight:
     if not isinstance(row, Mapping) or row.keys() != {"points", "daily_cap", "half_life_days"}:
         raise ValueError(f"{name} must be an object of points, daily_cap and half_life_days, not {row!r}.")
     return KindWeight(
-        number(f"{name}.points", row["points"], 0, 1_000),
-        number(f"{name}.daily_cap", row["daily_cap"], 0, 10_000),
+        _hundredths(f"{name}.points", row["points"], 1_000),
+        _hundredths(f"{name}.daily_cap", row["daily_cap"], 10_000),
         number(f"{name}.half_life_days", row["half_life_days"], 1, 36_500, whole=True),
     )
+
+
+def _hundredths(name: str, value: Any, most: float) -> Any:
+    """Read a number with at most two decimals: sums are kept in whole hundredths."""
+    if round(number(name, value, 0, most) * 100, 6) % 1:
+        raise ValueError(f"{name} must have at most two decimals, not {value!r}.")
+    return value
 
 
 @dataclass(frozen=True)
@@ -81,10 +91,19 @@ class Scoring:
         """Fill in the default tables, and accept kinds as an organisation writes them in JSON."""
         roles = {"decider": 1.5, "buyer": 1.3, "influencer": 1.2, "user": 1.0, "initiator": 1.0, "unknown": 0.8, "anonymous": 0.5}
         own = _table("SCORING.role_weight", self.role_weight or {}, known=roles.keys())
-        weights = {name: number(f"SCORING.role_weight.{name}", weight, 0, 100) for name, weight in own.items()}
+        weights = {name: _hundredths(f"SCORING.role_weight.{name}", weight, 100) for name, weight in own.items()}
         object.__setattr__(self, "role_weight", roles | weights)
         kinds = _table("SCORING.kinds", self.kinds or _weights(), known=_weights().keys() | WORTH_NOTHING)
         object.__setattr__(self, "kinds", {name: _kind_weight(name, row) for name, row in kinds.items()})
+        if len({row.half_life_days for row in (self.kinds or {}).values()}) > TERMS:
+            raise ValueError(f"SCORING.kinds must have at most {TERMS} different half_life_days: a sum is kept for each.")
+
+    @cached_property
+    def half_lives(self) -> tuple[int, int, int]:
+        """Give the three half-lives in days, the shortest first; fewer are filled up with the longest."""
+        found = sorted({row.half_life_days for row in (self.kinds or {}).values()}) or [1]
+        short, middle, long = (found + [found[-1]] * TERMS)[:TERMS]
+        return short, middle, long
 
     @cached_property
     def version(self) -> str:

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from django.db import transaction
 
-from abm import engagement, icp, job_changes, policy, sales_alerts
-from abm.models import AccountStanding
+from abm import engagement, icp, job_changes, policy, sales_alerts, states
+from abm.models import AccountStanding, EngagementScore, NightlyRun
 from crm import dmu
 from crm import policy as crm_policy
 from crm.models import Account, ActivityChange
@@ -35,10 +36,8 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
 def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
     before = _claim(found, today=today, at=at)
     job_changes.settle(found.keys(), at=at)
-    week_ago = today - timedelta(days=policy.ALERTS.compared_with_days_ago)
-    scored = engagement.of_days(found, days=[week_ago, today])
-    engagement.store(scored[today], day=today, at=at)
-    standings = _standings(found, scored[today], then=scored[week_ago], today=today, at=at)
+    states.bring_up(found, day=today, at=at)
+    standings = _standings(found, _scores(found, today), then=_scores_a_week_ago(found, today=today), today=today, at=at)
     sales_alerts.warming_up(found, standings, before=before, at=at)
 
 
@@ -59,13 +58,24 @@ def _claim(account_ids: Collection[int], *, today: date, at: datetime) -> dict[i
     return before
 
 
+def _scores(account_ids: Collection[int], day: date) -> dict[int, Decimal]:
+    """Give the scores of a day; who has none has nothing."""
+    kept = EngagementScore.objects.on(day).filter(account__in=account_ids).order_by()
+    return dict.fromkeys(account_ids, Decimal(0)) | dict(kept.values_list("account_id", "score"))
+
+
+def _scores_a_week_ago(account_ids: Collection[int], *, today: date) -> dict[int, Decimal]:
+    """Give the scores that those of today are compared with: the ones kept, or computed where that night never came."""
+    day = today - timedelta(days=policy.ALERTS.compared_with_days_ago)
+    known = _scores(account_ids, day)
+    if NightlyRun.objects.filter(day=day, finished_at__isnull=False).exists():
+        return known
+    computed = engagement.of_accounts([pk for pk, score in known.items() if not score], as_of=day)
+    return known | {pk: scored.score_1 for pk, scored in computed.items()}
+
+
 def _standings(
-    found: Mapping[int, Account],
-    now: Mapping[int, engagement.Scored],
-    *,
-    then: Mapping[int, engagement.Scored],
-    today: date,
-    at: datetime,
+    found: Mapping[int, Account], now: Mapping[int, Decimal], *, then: Mapping[int, Decimal], today: date, at: datetime
 ) -> list[AccountStanding]:
     """Write the standing of each account, from its score now and then, its fit and its coverage."""
     fits, coverage = icp.of_accounts(found), dmu.coverage(found.values(), at=at)
@@ -75,15 +85,15 @@ def _standings(
             account_id=pk,
             as_of=today,
             fit=fits[pk].points,
-            score=now[pk].score_1,
-            momentum=now[pk].score_1 - then[pk].score_1,
+            score=now[pk],
+            momentum=now[pk] - then[pk],
             coverage_percent=coverage[pk].percent,
             coverage_states=coverage[pk].states,
             is_single_threaded=coverage[pk].is_single_threaded,
             refreshed_at=at,
         )
         for pk in found
-        if pk in now and pk in fits
+        if pk in then and pk in fits
     ]
     AccountStanding.objects.bulk_create(
         standings,
@@ -103,21 +113,26 @@ def changed(*, at: datetime, limit: int = 1000) -> int:
     left to it: two calls at once share the work, and meet only over an account that changed again meanwhile.
     """
     total, last = 0, 0
-    while waiting := _waiting(after=last, limit=limit):
+    while waiting := _waiting(after=last, today=crm_policy.day_of(at), limit=limit):
         total, last = total + _refresh_waiting(waiting, at=at), waiting[-1]
     return total
 
 
-def _waiting(*, after: int, limit: int) -> list[int]:
-    rows = ActivityChange.objects.filter(account_id__gt=after).order_by("account_id")
+def _waiting(*, after: int, today: date, limit: int) -> list[int]:
+    rows = ActivityChange.objects.filter(account_id__gt=after, day__lte=today).order_by("account_id")
     return list(rows.values_list("account_id", flat=True).distinct()[:limit])
 
 
 @transaction.atomic
 def _refresh_waiting(account_ids: Collection[int], *, at: datetime) -> int:
-    """Claim the changes of accounts that nobody else works on, and refresh those accounts, or neither."""
-    free = ActivityChange.objects.select_for_update(skip_locked=True)
-    claimed = sorted(set(free.filter(account_id__in=account_ids).values_list("account_id", flat=True)))
-    # Looked up again, and not by id: what came in between is read below and may go, too.
-    ActivityChange.objects.filter(pk__in=free.filter(account_id__in=claimed).values("pk")).delete()
-    return accounts(claimed, at=at)
+    """Refresh those of the accounts that nobody else works on; that takes their changes off the queue.
+
+    The standings are locked first, as by every refresh: who took the changes first would wait for the standing, and
+    the one who holds that would wait for the changes.
+    """
+    there = set(Account.objects.filter(pk__in=account_ids).values_list("pk", flat=True))
+    ActivityChange.objects.filter(account_id__in=set(account_ids) - there).delete()
+    known = AccountStanding.objects.filter(account__in=there)
+    held = known.select_for_update(of=("self",), skip_locked=True).order_by("account_id").values_list("account_id", flat=True)
+    new = there - set(known.values_list("account_id", flat=True))
+    return accounts(sorted(new | set(held)), at=at)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 from django.db import IntegrityError, transaction
@@ -208,6 +208,21 @@ def _queue(changes: Iterable[tuple[Activity, int]]) -> None:
         for row, delta in changes
         if not row.machine_reason
     )
+
+
+def count_anew(account_ids: Iterable[int]) -> None:
+    """Have these accounts counted anew: their activities were moved, or lost their contact, by other ways than these rules.
+
+    Queued in the caller's transaction, as a change of no kind.
+    """
+    rows = [ActivityChange(account_id=pk, kind=ActivityChange.COUNT_ANEW, day=date(1900, 1, 1), delta=1) for pk in sorted(set(account_ids))]
+    ActivityChange.objects.bulk_create(rows)
+
+
+def before_contact_goes(instance: Contact, **_signal: object) -> None:
+    """Have an account counted anew when a contact is deleted whose activities become those of nobody."""
+    if instance.activities.exists():
+        count_anew([instance.account_id])
 
 
 def _tell(account_ids: set[int]) -> None:

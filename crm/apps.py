@@ -15,8 +15,9 @@ class CrmConfig(AppConfig):
         from django.conf import settings
         from django.contrib.auth.signals import user_logged_in
         from django.core.exceptions import ImproperlyConfigured
+        from django.db.models.signals import pre_delete
 
-        from crm import access, exports, policy, privacy
+        from crm import access, activities, exports, policy, privacy
         from crm.merges import privacy as merged_people
         from crm.pages import signed_in
         from crm.uploads import privacy as imported_people
@@ -24,6 +25,7 @@ class CrmConfig(AppConfig):
         access.register("crm")
         merged_people.register()
         imported_people.register()
+        pre_delete.connect(activities.before_contact_goes, sender="crm.Contact", dispatch_uid="crm.activities")
         user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")
         privacy.retain_also("exports", exports.expire)
         policy.use_zone(settings.TIME_ZONE)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from django.apps import apps
 from django.db.models import Model
 
-from crm.models import Merge, MergedRecord
+from crm.models import ActivityChange, Merge, MergedRecord
 
-# The record of the merge itself stays.
-ABOUT_MERGES = (Merge, MergedRecord)
+# The record of the merge itself stays, and so does the word that accounts are to be counted anew.
+ABOUT_MERGES = (Merge, MergedRecord, ActivityChange)
 
 
 def checksums() -> dict[str, str]:

@@ -5,12 +5,17 @@ from abm.models.icp import AccountFit, IdealCustomerProfile
 from abm.models.job_changes import JobChangeSignal, SignalEvidence
 from abm.models.nightly_runs import NightlyChunk, NightlyRun
 from abm.models.standings import AccountStanding
+from abm.models.states import AccountState, ContactState, DayCount, DayWeight, StateMark
 from abm.models.targets import ComparisonAccount, TargetAccount, TargetList, TargetRejection
 
 __all__ = [
     "AccountFit",
     "AccountStanding",
+    "AccountState",
     "ComparisonAccount",
+    "ContactState",
+    "DayCount",
+    "DayWeight",
     "EngagementScore",
     "IdealCustomerProfile",
     "JobChangeSignal",
@@ -18,6 +23,7 @@ __all__ = [
     "NightlyRun",
     "ScoreParameters",
     "SignalEvidence",
+    "StateMark",
     "TargetAccount",
     "TargetList",
     "TargetRejection",

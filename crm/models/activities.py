@@ -91,6 +91,9 @@ class ActivityChange(models.Model):
     keys: a claim must survive the deletion of what it speaks of.
     """
 
+    # The kind of a row that says: activities of this account moved by other ways, count it anew.
+    COUNT_ANEW = ""
+
     account_id = models.BigIntegerField()
     contact_id = models.BigIntegerField(null=True)
     kind = models.CharField(max_length=30)

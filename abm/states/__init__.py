@@ -1,0 +1,92 @@
+"""The states of the score: kept up with what changes, for one account or for all, by the same statements.
+
+A job takes accounts, locks their marks in one order, claims what is in the queue, adds it to day counts and sums, seats
+people by their roles of the day, adds accounts up, and writes their scores. All in the caller's transaction.
+"""
+
+import logging
+from collections.abc import Collection
+from datetime import date, datetime
+
+from django.db import connection, transaction
+
+from abm.states import counting, folding, jobs, scores, seating, summing, weights
+from abm.states.jobs import look_at, one, run
+from abm.states.weights import Numbers
+from crm.models import ActivityChange
+
+logger = logging.getLogger(__name__)
+
+
+@transaction.atomic
+def bring_up(account_ids: Collection[int], *, day: date, at: datetime) -> int:
+    """Bring the states and scores of these accounts to a day; give how many accounts' sums changed."""
+    jobs.begin()
+    jobs.choose(account_ids)
+    return _work(weights.of_day(day, at=at))
+
+
+@transaction.atomic
+def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> int:
+    """Bring every account with an id from first to last, or with any later one, to a day; give how many accounts' sums changed."""
+    jobs.begin()
+    jobs.choose_range(first, last)
+    return _work(weights.of_day(day, at=at))
+
+
+def _work(numbers: Numbers) -> int:
+    _lock()
+    _refuse_to_go_back(numbers)
+    _find_stale(numbers)
+    counting.claim(numbers)
+    _heal(numbers)
+    summing.shift(numbers)
+    summing.rebuild(numbers)
+    run(
+        "UPDATE abm_statemark AS k SET version = %(version)s, anchor = %(anchor)s, first_day = %(first_day)s, last_day = %(day)s "
+        f"WHERE {OF_THE_JOB}",
+        numbers.values,
+    )
+    seating.seat(numbers)
+    touched = folding.fold()
+    scores.store(numbers)
+    return touched
+
+
+OF_THE_JOB = "k.account_id IN (SELECT account_id FROM job_account)"
+
+
+def _lock() -> None:
+    """Take the accounts of the job until the transaction ends, in one order for everybody, making the marks that lack."""
+    run(
+        "INSERT INTO abm_statemark (account_id, version) SELECT account_id, '' FROM job_account WHERE true ORDER BY 1 "
+        "ON CONFLICT (account_id) DO NOTHING"
+    )
+    if connection.vendor == "postgresql":
+        run(f"SELECT 1 FROM abm_statemark AS k WHERE {OF_THE_JOB} ORDER BY account_id FOR NO KEY UPDATE")
+
+
+def _refuse_to_go_back(numbers: Numbers) -> None:
+    if one(f"SELECT 1 FROM abm_statemark AS k WHERE last_day > %(day)s AND {OF_THE_JOB} LIMIT 1", numbers.values):
+        raise ValueError(f"The states of these accounts are beyond {numbers.day} already.")
+
+
+def _find_stale(numbers: Numbers) -> None:
+    """Choose whose sums are made anew: from activities where counts are missing or wrong, from counts where numbers or month are others."""
+    asked = f"SELECT account_id FROM crm_activitychange AS k WHERE kind = '{ActivityChange.COUNT_ANEW}' AND {OF_THE_JOB}"
+    if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB} UNION {asked}"):
+        look_at("job_stale")
+        counting.recount(numbers)
+    run(
+        f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE {OF_THE_JOB} "
+        "AND (version <> %(version)s OR anchor <> %(anchor)s) ON CONFLICT (account_id) DO NOTHING",
+        numbers.values,
+    )
+
+
+def _heal(numbers: Numbers) -> None:
+    """Count an account anew of which more was taken back than there was; that is an error of ours, and is logged as one."""
+    wrong = run("INSERT INTO job_stale SELECT DISTINCT account_id FROM job_moved WHERE after_n < 0 ON CONFLICT (account_id) DO NOTHING")
+    if wrong:
+        logger.error("%s accounts had day counts below zero and are counted anew", wrong)
+        counting.recount(numbers)

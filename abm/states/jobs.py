@@ -1,0 +1,62 @@
+"""The tables of one job on states: which accounts, what moved, whom to seat again; each connection has its own."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from django.db import connection
+
+TABLES = {
+    "job_account": "account_id bigint PRIMARY KEY",
+    "job_stale": "account_id bigint PRIMARY KEY",
+    "job_moved": "account_id bigint, contact_id bigint, day date, kind varchar(30), before_n integer, after_n integer",
+    "job_shifted": "account_id bigint, contact_id bigint, short bigint, middle bigint, long bigint",
+    "job_held": "account_id bigint, contact_id bigint, weight integer, roles integer",
+    "job_seated": "account_id bigint, contact_id bigint, weight integer, roles integer",
+    "job_touched": "account_id bigint PRIMARY KEY",
+}
+
+
+def begin() -> None:
+    """Make the tables of this connection if they are not there, and empty them."""
+    statements = [f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns})" for name, columns in TABLES.items()]
+    statements += [f"DELETE FROM {name}" for name in TABLES]
+    for statement in ["; ".join(statements)] if connection.vendor == "postgresql" else statements:
+        run(statement)
+
+
+def run(sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
+    """Run one statement; give the number of rows it wrote."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values or None)
+        return int(cursor.rowcount)
+
+
+def look_at(*names: str) -> None:
+    """Tell the planner how large these tables have become."""
+    if connection.vendor == "postgresql":
+        run(f"ANALYZE {', '.join(names)}")
+
+
+def one(sql: str, values: Mapping[str, Any] | None = None) -> Any:
+    """Give the first column of the first row, or None."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def choose(account_ids: Collection[int]) -> None:
+    """Take these accounts, those that exist, into the job."""
+    if connection.vendor == "postgresql":
+        run("INSERT INTO job_account SELECT id FROM crm_account WHERE id = ANY(%s)", [list(account_ids)])
+        return
+    ids = list(account_ids)
+    for start in range(0, len(ids), 500):
+        part = ids[start : start + 500]
+        run(f"INSERT INTO job_account SELECT id FROM crm_account WHERE id IN ({', '.join(['%s'] * len(part))})", part)
+
+
+def choose_range(first: int, last: int | None) -> None:
+    """Take the accounts with an id from first to last, or with any later one, into the job."""
+    run("INSERT INTO job_account SELECT id FROM crm_account WHERE id >= %s AND id <= %s", [first, 2**62 if last is None else last])
+    look_at("job_account")

@@ -1,0 +1,60 @@
+"""With which weight and in which roles each person counts for an account today: roles change, people leave, deals close."""
+
+from abm import policy
+from abm.states.jobs import look_at, run
+from abm.states.weights import HUNDREDTHS, Numbers
+from crm.models import DmuMembership, DmuRole
+
+BITS = {str(role): 1 << place for place, role in enumerate(DmuRole.values)}
+
+
+def _hundredths(role: str) -> int:
+    return round((policy.SCORING.role_weight or {})[role] * HUNDREDTHS)
+
+
+def hold(numbers: Numbers) -> None:
+    """Write down who holds which roles at the job's accounts on the day."""
+    held = DmuMembership.objects.at_work().held_on(numbers.day).order_by()
+    chosen = held.extra(where=["crm_dmumembership.account_id IN (SELECT account_id FROM job_account)"])
+    sql, values = chosen.values_list("account_id", "contact_id", "role").distinct().query.sql_with_params()
+    weights = " ".join(f"WHEN '{role}' THEN {_hundredths(role)}" for role in BITS)
+    bits = " ".join(f"WHEN '{role}' THEN {bit}" for role, bit in BITS.items())
+    run(
+        f"INSERT INTO job_held SELECT account_id, contact_id, MAX(CASE role {weights} END), SUM(CASE role {bits} END) "
+        f"FROM ({sql}) AS held GROUP BY 1, 2",
+        values,
+    )
+
+
+def seat(numbers: Numbers) -> int:
+    """Give those their weight and roles who are new, changed role, left or came back; give how many."""
+    hold(numbers)
+    look_at("job_held", "job_account")
+    candidates = (
+        "SELECT s.account_id, s.contact_id FROM abm_contactstate AS s JOIN job_account AS j ON j.account_id = s.account_id "
+        "WHERE s.weight <= 0 OR s.roles > 0 "
+        "UNION SELECT account_id, contact_id FROM job_held "
+        "UNION SELECT c.account_id, c.id FROM crm_contact AS c JOIN job_account AS j ON j.account_id = c.account_id WHERE c.left_on IS NOT NULL"
+    )
+    gone = "s.contact_id > 0 AND c.left_on IS NOT NULL AND c.left_on <= %(day)s"
+    nobody, stranger = _hundredths("anonymous"), _hundredths("unknown")
+    seats = (
+        f"SELECT s.account_id, s.contact_id, s.weight AS was_weight, s.roles AS was_roles, "
+        f"CASE WHEN s.contact_id = 0 THEN {nobody} WHEN {gone} THEN 0 ELSE COALESCE(h.weight, {stranger}) END AS weight, "
+        f"CASE WHEN s.contact_id = 0 OR {gone} THEN 0 ELSE COALESCE(h.roles, 0) END AS roles "
+        f"FROM ({candidates}) AS one JOIN abm_contactstate AS s ON s.account_id = one.account_id AND s.contact_id = one.contact_id "
+        "LEFT JOIN crm_contact AS c ON c.id = s.contact_id "
+        "LEFT JOIN job_held AS h ON h.account_id = s.account_id AND h.contact_id = s.contact_id"
+    )
+    changed = run(
+        f"INSERT INTO job_seated SELECT account_id, contact_id, weight, roles FROM ({seats}) AS seats "
+        "WHERE weight <> was_weight OR roles <> was_roles",
+        {"day": numbers.day},
+    )
+    if changed:
+        look_at("job_seated")
+        run(
+            "UPDATE abm_contactstate AS s SET weight = n.weight, roles = n.roles FROM job_seated AS n "
+            "WHERE s.account_id = n.account_id AND s.contact_id = n.contact_id"
+        )
+    return changed

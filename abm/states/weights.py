@@ -1,0 +1,74 @@
+"""The fixed point of the score: what an activity of a day weighs in integers, and what a sum of them is worth on a later day.
+
+Forward decay (Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay, ICDE 2009): the weight of a day stands against a fixed
+anchor, round(2^28 x 2^((day - anchor) / half-life)), and all sums of one half-life get the same factor on the day of the
+score. Points and role weights are hundredths. The anchor is the end of the month, so weights never grow beyond 2^28 and
+lose at most a few bits of 28 in between; a new month is a rebuild from the day counts.
+"""
+
+import calendar
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from abm import policy
+from abm.models import DayWeight, ScoreParameters
+
+ONE = 2**28
+HUNDREDTHS = 100
+
+
+class Numbers(NamedTuple):
+    """Which numbers the states of a day are made with."""
+
+    version: str
+    anchor: date
+    first_day: date
+    day: date
+    # Days of the three half-lives, the shortest first.
+    half_lives: tuple[int, int, int]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Give what statements ask for by name."""
+        return {"version": self.version, "anchor": self.anchor, "first_day": self.first_day, "day": self.day}
+
+    @property
+    def factors(self) -> tuple[float, float, float]:
+        """Give what turns each sum, of hundredths of points, into live points."""
+        ahead = (self.anchor - self.day).days
+        short, middle, long = (2.0 ** (ahead / half_life) / (ONE * HUNDREDTHS) for half_life in self.half_lives)
+        return short, middle, long
+
+
+def of_day(day: date, *, at: datetime) -> Numbers:
+    """Give the numbers of a day, with the table of weights made and the version on record."""
+    numbers = policy.SCORING
+    anchor = day.replace(day=calendar.monthrange(day.year, day.month)[1])
+    wanted = Numbers(numbers.version, anchor, day - timedelta(days=numbers.window_days), day, numbers.half_lives)
+    if not DayWeight.objects.filter(version=wanted.version, anchor=anchor).exists():
+        ScoreParameters.objects.get_or_create(version=numbers.version, defaults={"numbers": asdict(numbers), "first_used_at": at})
+        _make_table(wanted, numbers.kinds or {})
+    return wanted
+
+
+def _make_table(wanted: Numbers, kinds: Mapping[str, policy.KindWeight]) -> None:
+    """Write the weight of each kind on each day that this month's scores can look at."""
+    first = wanted.anchor.replace(day=1) - timedelta(days=policy.SCORING.window_days)
+    days = [first + timedelta(days=number) for number in range((wanted.anchor - first).days + 1)]
+    rows = (_row(wanted, name, kind, day) for name, kind in kinds.items() for day in days)
+    DayWeight.objects.bulk_create(rows, batch_size=1_000, ignore_conflicts=True)
+
+
+def _row(wanted: Numbers, name: str, kind: policy.KindWeight, day: date) -> DayWeight:
+    return DayWeight(
+        version=wanted.version,
+        anchor=wanted.anchor,
+        kind=name,
+        day=day,
+        term=wanted.half_lives.index(kind.half_life_days),
+        points=round(kind.points * HUNDREDTHS),
+        cap=round(kind.daily_cap * HUNDREDTHS),
+        weight=round(ONE * 2.0 ** ((day - wanted.anchor).days / kind.half_life_days)),
+    )
