@@ -6,7 +6,7 @@ people by their roles of the day, adds accounts up, and writes their scores. All
 
 import logging
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -23,7 +23,7 @@ def bring_up(account_ids: Collection[int], *, day: date, at: datetime) -> int:
     """Bring the states and scores of these accounts to a day; give how many accounts' sums changed."""
     jobs.begin()
     jobs.choose(account_ids)
-    return _work(weights.of_day(day, at=at))
+    return _work(weights.of_day(day, at=at), at=at)
 
 
 @transaction.atomic
@@ -31,12 +31,12 @@ def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> 
     """Bring every account with an id from first to last, or with any later one, to a day; give how many accounts' sums changed."""
     jobs.begin()
     jobs.choose_range(first, last)
-    return _work(weights.of_day(day, at=at))
+    return _work(weights.of_day(day, at=at), at=at)
 
 
-def _work(numbers: Numbers) -> int:
+def _work(numbers: Numbers, *, at: datetime) -> int:
     _lock()
-    _refuse_to_go_back(numbers)
+    numbers = _ahead(numbers, at=at)
     _find_stale(numbers)
     counting.claim(numbers)
     _heal(numbers)
@@ -66,9 +66,20 @@ def _lock() -> None:
         run(f"SELECT 1 FROM abm_statemark AS k WHERE {OF_THE_JOB} ORDER BY account_id FOR NO KEY UPDATE")
 
 
-def _refuse_to_go_back(numbers: Numbers) -> None:
-    if one(f"SELECT 1 FROM abm_statemark AS k WHERE last_day > %(day)s AND {OF_THE_JOB} LIMIT 1", numbers.values):
-        raise ValueError(f"The states of these accounts are beyond {numbers.day} already.")
+def _ahead(numbers: Numbers, *, at: datetime) -> Numbers:
+    """Go on from where the accounts are: states of a day do not go back to the day before.
+
+    Another worker's clock may be past midnight already; then its day is worked. Whoever is further ahead had a wrong
+    clock, and is counted anew.
+    """
+    last = one(f"SELECT MAX(last_day) FROM abm_statemark AS k WHERE {OF_THE_JOB}")
+    last_day = date.fromisoformat(str(last)) if last else numbers.day
+    if last_day <= numbers.day:
+        return numbers
+    if last_day == numbers.day + timedelta(days=1):
+        return weights.of_day(last_day, at=at)
+    run(f"UPDATE abm_statemark AS k SET version = '' WHERE last_day > %(day)s AND {OF_THE_JOB}", numbers.values)
+    return numbers
 
 
 def _find_stale(numbers: Numbers) -> None:

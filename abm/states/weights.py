@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from abm import policy
 from abm.models import DayWeight, ScoreParameters
+from abm.states.jobs import look_at
 
 ONE = 2**28
 HUNDREDTHS = 100
@@ -59,6 +60,8 @@ def _make_table(wanted: Numbers, kinds: Mapping[str, policy.KindWeight]) -> None
     days = [first + timedelta(days=number) for number in range((wanted.anchor - first).days + 1)]
     rows = (_row(wanted, name, kind, day) for name, kind in kinds.items() for day in days)
     DayWeight.objects.bulk_create(rows, batch_size=1_000, ignore_conflicts=True)
+    # Else PostgreSQL takes the table for empty, and looks each day count up by itself.
+    look_at("abm_dayweight")
 
 
 def _row(wanted: Numbers, name: str, kind: policy.KindWeight, day: date) -> DayWeight:

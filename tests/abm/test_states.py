@@ -8,10 +8,11 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abm import engagement, states
+from abm import engagement, policy, states
 from abm.models import AccountState, ContactState, DayCount, EngagementScore, StateMark
-from crm import activities
+from crm import activities, merges
 from crm.models import Account, Activity, ActivityChange, Contact, DmuMembership, DmuRole
+from crm.policy import day_of
 from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db
@@ -154,3 +155,98 @@ def test_increments_equal_a_rebuild_bit_for_bit_and_the_formula(people: list[Con
         rebuilt(world.day)
         assert held() == kept
         transaction.set_rollback(True)
+
+
+@pytest.fixture
+def visitor(account: Account, at: datetime) -> Contact:
+    """Somebody who looked at prices today, counted."""
+    contact = ContactFactory(account=account)
+    activities.record(account=account, contact=contact, kind="pricing_view", occurred_at=at, source="t", at=at)
+    states.bring_up([account.pk], day=day_of(at), at=at)
+    return contact
+
+
+def counts() -> dict[int, int]:
+    return dict(DayCount.objects.values_list("contact_id", "count"))
+
+
+def test_activities_of_a_deleted_contact_become_those_of_nobody(visitor: Contact, at: datetime) -> None:
+    who, account_id = visitor.pk, visitor.account_id
+    assert counts() == {who: 1}
+    visitor.delete()
+
+    states.bring_up([account_id], day=day_of(at), at=at)
+    assert counts() == {0: 1}
+    assert EngagementScore.objects.get().weighted_points == pytest.approx(2.5)
+
+
+def test_two_merged_accounts_are_counted_as_one_and_apart_again_after_an_unmerge(visitor: Contact, at: datetime) -> None:
+    other = ContactFactory()
+    activities.record(account=other.account, contact=other, kind="pricing_view", occurred_at=at, source="t", at=at)
+    both = [visitor.account_id, other.account_id]
+    states.bring_up(both, day=day_of(at), at=at)
+    apart = held()
+
+    done = merges.merge(visitor.account, other.account, choices={}, by=None, at=at)
+    states.bring_up(both, day=day_of(at), at=at)
+    assert set(DayCount.objects.filter(account_id=visitor.account_id).values_list("contact_id", flat=True)) == {visitor.pk, other.pk}
+
+    merges.unmerge(done, by=None, at=at)
+    states.bring_up(both, day=day_of(at), at=at)
+    assert held() == apart
+
+
+def test_states_follow_a_clock_that_is_past_midnight_already_and_leave_one_that_was_wrong(visitor: Contact, at: datetime) -> None:
+    today, account_ids = day_of(at), [visitor.account_id]
+    states.bring_up(account_ids, day=today + timedelta(days=1), at=at)
+    states.bring_up(account_ids, day=today, at=at)
+    assert StateMark.objects.get().last_day == today + timedelta(days=1)
+
+    states.bring_up(account_ids, day=today + timedelta(days=400), at=at)
+    states.bring_up(account_ids, day=today, at=at)
+    assert StateMark.objects.get().last_day == today
+    assert counts() == {visitor.pk: 1}
+    assert_scores_are_those_of_the_formula(today)
+
+
+def test_what_happens_tomorrow_waits_for_tomorrow(visitor: Contact, at: datetime) -> None:
+    late = datetime.combine(day_of(at), time(22, 55), tzinfo=UTC)
+    ahead = late + timedelta(minutes=8)
+    activities.record(account=visitor.account, contact=visitor, kind="pricing_view", occurred_at=ahead, source="t", at=late)
+    states.bring_up([visitor.account_id], day=day_of(late), at=late)
+    assert counts() == {visitor.pk: 1}
+    assert ActivityChange.objects.count() == 1
+
+    states.bring_up([visitor.account_id], day=day_of(ahead), at=ahead)
+    assert sorted(DayCount.objects.values_list("day", "count")) == [(day_of(at), 1), (day_of(ahead), 1)]
+    assert not ActivityChange.objects.exists()
+
+
+def test_counts_below_zero_are_an_error_of_ours_that_heals_and_is_logged(
+    visitor: Contact, caplog: pytest.LogCaptureFixture, at: datetime
+) -> None:
+    ActivityChange.objects.create(account_id=visitor.account_id, contact_id=visitor.pk, kind="meeting", day=day_of(at), delta=-1)
+
+    states.bring_up([visitor.account_id], day=day_of(at), at=at)
+
+    assert "below zero" in caplog.text
+    assert counts() == {visitor.pk: 1}
+
+
+def test_changed_numbers_make_the_sums_anew_from_the_counts(visitor: Contact, at: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {**(policy.SCORING.kinds or {}), "pricing_view": policy.KindWeight(7, 14, 30)}
+    monkeypatch.setattr(policy, "SCORING", policy.Scoring(kinds=kinds))
+
+    states.bring_up([visitor.account_id], day=day_of(at), at=at)
+
+    assert_scores_are_those_of_the_formula(day_of(at))
+    row = EngagementScore.objects.get()
+    assert (row.weighted_points, row.parameters_id) == (pytest.approx(7 * 0.8), policy.SCORING.version)
+
+
+def test_numbers_with_a_fourth_half_life_or_a_third_decimal_are_refused() -> None:
+    kinds = {**(policy.SCORING.kinds or {}), "meeting": policy.KindWeight(25, 25, 90)}
+    with pytest.raises(ValueError, match="at most 3 different half_life_days"):
+        policy.Scoring(kinds=kinds)
+    with pytest.raises(ValueError, match="at most two decimals"):
+        policy.Scoring(role_weight={"user": 1.005})
