@@ -61,9 +61,6 @@ class DayWeight(models.Model):
 class ContactState(models.Model):
     """What one person did lately, one sum for each half-life, and with which weight and roles it counts for the account."""
 
-    # The weight of who has not been looked up yet.
-    UNSEATED = -1
-
     pk = models.CompositePrimaryKey("account_id", "contact_id")
     account_id = models.BigIntegerField()
     contact_id = models.BigIntegerField()
@@ -71,15 +68,15 @@ class ContactState(models.Model):
     middle = models.BigIntegerField()
     long = models.BigIntegerField()
     # In hundredths; 0 of who has left. Roles as bits, the first of DmuRole the lowest.
-    weight = models.IntegerField(default=UNSEATED)
-    roles = models.PositiveSmallIntegerField(default=0)
+    weight = models.IntegerField()
+    roles = models.PositiveSmallIntegerField()
 
     objects = models.Manager["ContactState"]()
 
     class Meta:
         verbose_name, verbose_name_plural = _("contact state"), _("contact states")
         # Who may have to be seated again: everybody but those without a role who are there.
-        indexes = [models.Index(fields=["account_id"], condition=Q(weight__lte=0) | Q(roles__gt=0), name="contact_state_seated")]
+        indexes = [models.Index(fields=["account_id"], condition=Q(weight=0) | Q(roles__gt=0), name="contact_state_seated")]
 
     def __str__(self) -> str:
         return f"{self.account_id}, {self.contact_id}"

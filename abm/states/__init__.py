@@ -40,8 +40,9 @@ def _work(numbers: Numbers, *, at: datetime) -> int:
     _find_stale(numbers)
     counting.claim(numbers)
     _heal(numbers)
-    summing.shift(numbers)
-    summing.rebuild(numbers)
+    seating.hold(numbers)
+    if summing.shift(numbers) + summing.rebuild(numbers):
+        summing.write(numbers)
     run(
         "UPDATE abm_statemark AS k SET version = %(version)s, anchor = %(anchor)s, first_day = %(first_day)s, last_day = %(day)s "
         f"WHERE {OF_THE_JOB}",

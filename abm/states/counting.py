@@ -56,7 +56,7 @@ def recount(numbers: Numbers) -> int:
     counted = (
         "INSERT INTO abm_daycount (account_id, contact_id, day, kind, count) "
         "SELECT account_id, COALESCE(contact_id, 0), day, kind, COUNT(*) FROM crm_activity "
-        f"WHERE {stale} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4"
+        f"WHERE {stale} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     )
     if connection.vendor == "postgresql":
         return run(f"WITH counted_already AS ({due}) {counted}", {"day": numbers.day})

@@ -10,6 +10,7 @@ TABLES = {
     "job_stale": "account_id bigint PRIMARY KEY",
     "job_moved": "account_id bigint, contact_id bigint, day date, kind varchar(30), before_n integer, after_n integer",
     "job_shifted": "account_id bigint, contact_id bigint, short bigint, middle bigint, long bigint",
+    "job_candidate": "account_id bigint, contact_id bigint",
     "job_held": "account_id bigint, contact_id bigint, weight integer, roles integer",
     "job_seated": "account_id bigint, contact_id bigint, weight integer, roles integer",
     "job_touched": "account_id bigint PRIMARY KEY",
@@ -17,11 +18,16 @@ TABLES = {
 
 
 def begin() -> None:
-    """Make the tables of this connection if they are not there, and empty them."""
-    statements = [f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns})" for name, columns in TABLES.items()]
-    statements += [f"DELETE FROM {name}" for name in TABLES]
-    for statement in ["; ".join(statements)] if connection.vendor == "postgresql" else statements:
-        run(statement)
+    """Make the tables of this connection if they are not there, and empty them; PostgreSQL empties them at the end, too."""
+    if connection.vendor != "postgresql":
+        for name, columns in TABLES.items():
+            run(f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns})")
+            run(f"DELETE FROM {name}")
+        return
+    made = "; ".join(f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns}) ON COMMIT DELETE ROWS" for name, columns in TABLES.items())
+    if not one("SELECT to_regclass('pg_temp.job_account')"):
+        run(made)
+    run("; ".join(["SET LOCAL work_mem = '64MB'", *(f"DELETE FROM {name}" for name in TABLES)]))
 
 
 def run(sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
@@ -49,6 +55,7 @@ def choose(account_ids: Collection[int]) -> None:
     """Take these accounts, those that exist, into the job."""
     if connection.vendor == "postgresql":
         run("INSERT INTO job_account SELECT id FROM crm_account WHERE id = ANY(%s)", [list(account_ids)])
+        look_at("job_account")
         return
     ids = list(account_ids)
     for start in range(0, len(ids), 500):

@@ -24,31 +24,38 @@ def hold(numbers: Numbers) -> None:
         f"FROM ({sql}) AS held GROUP BY 1, 2",
         values,
     )
+    look_at("job_held")
+
+
+SEATS = (
+    "LEFT JOIN crm_contact AS c ON c.id = {of}.contact_id "
+    "LEFT JOIN job_held AS h ON h.account_id = {of}.account_id AND h.contact_id = {of}.contact_id"
+)
+
+
+def seat_of(of: str) -> tuple[str, str]:
+    """Write weight and roles of a person whose row is joined with SEATS."""
+    gone = f"{of}.contact_id > 0 AND c.left_on IS NOT NULL AND c.left_on <= %(day)s"
+    nobody, stranger = _hundredths("anonymous"), _hundredths("unknown")
+    weight = f"CASE WHEN {of}.contact_id = 0 THEN {nobody} WHEN {gone} THEN 0 ELSE COALESCE(h.weight, {stranger}) END"
+    roles = f"CASE WHEN {of}.contact_id = 0 OR {gone} THEN 0 ELSE COALESCE(h.roles, 0) END"
+    return weight, roles
 
 
 def seat(numbers: Numbers) -> int:
-    """Give those their weight and roles who are new, changed role, left or came back; give how many."""
-    hold(numbers)
-    look_at("job_held", "job_account")
-    candidates = (
-        "SELECT s.account_id, s.contact_id FROM abm_contactstate AS s JOIN job_account AS j ON j.account_id = s.account_id "
-        "WHERE s.weight <= 0 OR s.roles > 0 "
+    """Give those another weight and other roles who changed role, left or came back; give how many."""
+    run(
+        "INSERT INTO job_candidate SELECT s.account_id, s.contact_id FROM abm_contactstate AS s JOIN job_account AS j ON j.account_id = s.account_id "
+        "WHERE s.weight = 0 OR s.roles > 0 "
         "UNION SELECT account_id, contact_id FROM job_held "
         "UNION SELECT c.account_id, c.id FROM crm_contact AS c JOIN job_account AS j ON j.account_id = c.account_id WHERE c.left_on IS NOT NULL"
     )
-    gone = "s.contact_id > 0 AND c.left_on IS NOT NULL AND c.left_on <= %(day)s"
-    nobody, stranger = _hundredths("anonymous"), _hundredths("unknown")
-    seats = (
-        f"SELECT s.account_id, s.contact_id, s.weight AS was_weight, s.roles AS was_roles, "
-        f"CASE WHEN s.contact_id = 0 THEN {nobody} WHEN {gone} THEN 0 ELSE COALESCE(h.weight, {stranger}) END AS weight, "
-        f"CASE WHEN s.contact_id = 0 OR {gone} THEN 0 ELSE COALESCE(h.roles, 0) END AS roles "
-        f"FROM ({candidates}) AS one JOIN abm_contactstate AS s ON s.account_id = one.account_id AND s.contact_id = one.contact_id "
-        "LEFT JOIN crm_contact AS c ON c.id = s.contact_id "
-        "LEFT JOIN job_held AS h ON h.account_id = s.account_id AND h.contact_id = s.contact_id"
-    )
+    look_at("job_candidate")
+    weight, roles = seat_of("s")
     changed = run(
-        f"INSERT INTO job_seated SELECT account_id, contact_id, weight, roles FROM ({seats}) AS seats "
-        "WHERE weight <> was_weight OR roles <> was_roles",
+        f"INSERT INTO job_seated SELECT s.account_id, s.contact_id, {weight}, {roles} FROM job_candidate AS o "
+        f"JOIN abm_contactstate AS s ON s.account_id = o.account_id AND s.contact_id = o.contact_id {SEATS.format(of='s')} "
+        f"WHERE s.weight <> {weight} OR s.roles <> {roles}",
         {"day": numbers.day},
     )
     if changed:

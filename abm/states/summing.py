@@ -1,10 +1,15 @@
 """From day counts to the sums of each person: by what moved and what left the window, or anew."""
 
 from abm.states.jobs import look_at, run
+from abm.states.seating import SEATS, seat_of
 from abm.states.weights import Numbers
 
-_CURRENT = "k.version = %(version)s AND k.anchor = %(anchor)s"
-_WEIGHT = "JOIN abm_dayweight AS w ON w.version = %(version)s AND w.anchor = %(anchor)s AND w.kind = {of}.kind AND w.day = {of}.day"
+# Not d.day itself: PostgreSQL would rather look up each day of the table of weights than read the counts once.
+_WEIGHT = (
+    "JOIN abm_dayweight AS w ON w.version = %(version)s AND w.anchor = %(anchor)s "
+    "AND w.kind = {of}.kind AND w.day = COALESCE({of}.day, {of}.day)"
+)
+_CURRENT = "JOIN abm_statemark AS k ON k.account_id = {of}.account_id AND k.account_id NOT IN (SELECT account_id FROM job_stale)"
 _SUMS = ", ".join(f"CAST(SUM(CASE WHEN term = {term} THEN worth ELSE 0 END) AS bigint)" for term in range(3))
 
 
@@ -13,51 +18,53 @@ def _worth(times: str) -> str:
     return f"CASE WHEN w.points * {times} < w.cap THEN w.points * {times} ELSE w.cap END * w.weight"
 
 
+def _joined(of: str) -> str:
+    return f"{_CURRENT} {_WEIGHT}".format(of=of)
+
+
 def shift(numbers: Numbers) -> int:
-    """Add to the sums of the job's accounts what moved, and take away what left the window; give how many people changed."""
+    """Sum up per person what moved, and what left the window; give how many people that are."""
     moved = (
         f"SELECT m.account_id, m.contact_id, w.term, {_worth('m.after_n')} - {_worth('m.before_n')} AS worth "
-        f"FROM job_moved AS m JOIN abm_statemark AS k ON k.account_id = m.account_id AND m.day >= k.first_day AND {_CURRENT} "
-        + _WEIGHT.format(of="m")
+        f"FROM job_moved AS m {_joined('m')} WHERE m.day >= k.first_day"
     )
+    oldest = "SELECT MIN(first_day) FROM abm_statemark WHERE account_id IN (SELECT account_id FROM job_account)"
     expired = (
-        f"SELECT d.account_id, d.contact_id, w.term, -({_worth('d.count')}) AS worth "
-        f"FROM abm_daycount AS d JOIN job_account AS j ON j.account_id = d.account_id "
-        f"JOIN abm_statemark AS k ON k.account_id = d.account_id AND d.day >= k.first_day AND {_CURRENT} {_WEIGHT.format(of='d')} "
-        "WHERE d.day < %(first_day)s AND d.day >= (SELECT MIN(first_day) FROM abm_statemark WHERE account_id IN (SELECT account_id FROM job_account))"
+        f"SELECT d.account_id, d.contact_id, w.term, -({_worth('d.count')}) AS worth FROM abm_daycount AS d "
+        f"JOIN job_account AS j ON j.account_id = d.account_id {_joined('d')} "
+        f"WHERE d.day >= k.first_day AND d.day < %(first_day)s AND d.day >= ({oldest})"
     )
-    changed = run(
-        f"INSERT INTO job_shifted SELECT account_id, contact_id, {_SUMS} FROM ({moved} UNION ALL {expired}) AS groups GROUP BY 1, 2",
-        numbers.values,
-    )
-    if changed:
-        look_at("job_shifted")
-        run(
-            "INSERT INTO abm_contactstate (account_id, contact_id, short, middle, long, weight, roles) "
-            "SELECT account_id, contact_id, short, middle, long, -1, 0 FROM job_shifted WHERE true ORDER BY 1, 2 "
-            "ON CONFLICT (account_id, contact_id) DO UPDATE SET short = abm_contactstate.short + excluded.short, "
-            "middle = abm_contactstate.middle + excluded.middle, long = abm_contactstate.long + excluded.long"
-        )
-        _drop_empty("SELECT account_id FROM job_shifted")
-    return changed
+    return _sum_up(f"{moved} UNION ALL {expired}", numbers)
 
 
 def rebuild(numbers: Numbers) -> int:
-    """Make the sums of the job's stale accounts anew from their day counts; give the number of people."""
+    """Sum up per person of the job's stale accounts all that is in the window; give how many people that are."""
     run("DELETE FROM abm_contactstate WHERE account_id IN (SELECT account_id FROM job_stale)")
+    weight = _WEIGHT.format(of="d")
     groups = (
         f"SELECT d.account_id, d.contact_id, w.term, {_worth('d.count')} AS worth FROM abm_daycount AS d "
-        f"JOIN job_stale AS j ON j.account_id = d.account_id {_WEIGHT.format(of='d')} WHERE d.day BETWEEN %(first_day)s AND %(day)s"
+        f"JOIN job_stale AS j ON j.account_id = d.account_id {weight} WHERE d.day BETWEEN %(first_day)s AND %(day)s"
     )
-    made = run(
+    return _sum_up(groups, numbers)
+
+
+def _sum_up(groups: str, numbers: Numbers) -> int:
+    return run(f"INSERT INTO job_shifted SELECT account_id, contact_id, {_SUMS} FROM ({groups}) AS groups GROUP BY 1, 2", numbers.values)
+
+
+def write(numbers: Numbers) -> None:
+    """Add what was summed up to the sums that are kept; who is new gets a seat, and who did nothing that weighs anything goes."""
+    look_at("job_shifted")
+    weight, roles = seat_of("n")
+    run(
         "INSERT INTO abm_contactstate (account_id, contact_id, short, middle, long, weight, roles) "
-        f"SELECT account_id, contact_id, {_SUMS}, -1, 0 FROM ({groups}) AS groups GROUP BY 1, 2",
+        f"SELECT n.account_id, n.contact_id, n.short, n.middle, n.long, {weight}, {roles} FROM job_shifted AS n {SEATS.format(of='n')} "
+        "WHERE true ORDER BY 1, 2 "
+        "ON CONFLICT (account_id, contact_id) DO UPDATE SET short = abm_contactstate.short + excluded.short, "
+        "middle = abm_contactstate.middle + excluded.middle, long = abm_contactstate.long + excluded.long",
         numbers.values,
     )
-    _drop_empty("SELECT account_id FROM job_stale")
-    return made
-
-
-def _drop_empty(accounts: str) -> None:
-    """Keep no row of who did nothing in the window that weighs anything."""
-    run(f"DELETE FROM abm_contactstate WHERE short = 0 AND middle = 0 AND long = 0 AND account_id IN ({accounts})")
+    run(
+        "DELETE FROM abm_contactstate AS s WHERE short = 0 AND middle = 0 AND long = 0 "
+        "AND EXISTS (SELECT 1 FROM job_shifted AS n WHERE n.account_id = s.account_id AND n.contact_id = s.contact_id)"
+    )

@@ -1,5 +1,6 @@
 """The states of the score: whatever happens in whatever order, they equal a rebuild bit for bit, and the formula to a decimal."""
 
+import os
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -140,7 +141,12 @@ DEEDS: st.SearchStrategy[tuple[str, tuple[object, ...]]] = st.one_of(
 
 
 @pytest.mark.usefixtures("people")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+# Five hundred by EXAMPLES=500; fewer where every test of ours runs on two databases.
+@settings(
+    max_examples=int(os.environ.get("EXAMPLES", "60")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(deeds=st.lists(DEEDS, min_size=1, max_size=14))
 def test_increments_equal_a_rebuild_bit_for_bit_and_the_formula(people: list[Contact], deeds: list[tuple[str, tuple[object, ...]]]) -> None:
     with transaction.atomic():
