@@ -15,14 +15,16 @@ class AbmConfig(AppConfig):
         from django.conf import settings
         from django.core.exceptions import ImproperlyConfigured
 
-        from abm import exports, merges, policy, privacy, receivers
+        from abm import exports, merges, policy, privacy, receivers, states
         from abm.models import AccountFit, AccountStanding, EngagementScore
         from crm import access
+        from crm import privacy as crm_privacy
         from crm.uploads import undoing
 
         access.register("abm")
         undoing.is_computed(EngagementScore, AccountFit, AccountStanding)
         privacy.register()
+        crm_privacy.retain_also("states", states.sweep)
         exports.register()
         merges.register()
         receivers.connect()

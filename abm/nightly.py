@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from abm import engagement, job_changes, policy, refresh
+from abm import engagement, job_changes, policy, refresh, states
 from abm.models import NightlyChunk, NightlyRun
 from crm import pilots, privacy
 from crm import policy as crm_policy
@@ -56,7 +56,9 @@ def _plan(day: date, *, at: datetime) -> NightlyRun:
     planned, is_new = NightlyRun.objects.get_or_create(day=day, defaults={"started_at": at})
     if is_new:
         chunks = [NightlyChunk(step="accounts", first_account=first, last_account=last) for first, last in _ranges()]
-        chunks += [NightlyChunk(step=step) for step in STEPS if step != "accounts"]
+        chunks += [NightlyChunk(step=step) for step in STEPS if step not in ("accounts", "verify")]
+        if day.isoweekday() == policy.NIGHTLY.verify_on_weekday:
+            chunks += [NightlyChunk(step="verify", first_account=first, last_account=last) for first, last in _ranges()]
         for number, chunk in enumerate(chunks):
             chunk.run, chunk.number = planned, number
         NightlyChunk.objects.bulk_create(chunks)
@@ -129,10 +131,18 @@ def _thin_history(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
     return engagement.thin(before=crm_policy.day_of(at) - timedelta(days=policy.NIGHTLY.daily_history_days))
 
 
+def _verify(chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    """Compare the kept sums with a count anew; a difference is an error of ours, and is shown as one."""
+    if found := states.differing(chunk.first_account or 1, chunk.last_account, day=crm_policy.day_of(at), at=at):
+        raise RuntimeError(f"{found} rows of the score's sums differ from a count anew; manage.py score_accounts --full makes them anew.")
+    return 0
+
+
 STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
     "accounts": _refresh_accounts,
     "bounces": _assess_missed_bounces,
     "pilots": _chase_pilots,
     "retention": _retain,
     "history": _thin_history,
+    "verify": _verify,
 }

@@ -168,6 +168,8 @@ class Nightly:
     daily_history_days: int = 90
     history_from_score: float = 0.1
     look_back_for_bounces_days: int = 3
+    # The night of the week, Monday 1 to Sunday 7, in which all sums are compared with a count anew; it writes nothing.
+    verify_on_weekday: int = 7
     # A night's worth, should every event be lost; their accounts are kept until all of them are judged.
     bounces_per_night: int = 500
 

@@ -34,6 +34,7 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
 
 
 def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
+    states.hold(found)
     before = _claim(found, today=today, at=at)
     job_changes.settle(found.keys(), at=at)
     states.bring_up(found, day=today, at=at)
@@ -125,14 +126,10 @@ def _waiting(*, after: int, today: date, limit: int) -> list[int]:
 
 @transaction.atomic
 def _refresh_waiting(account_ids: Collection[int], *, at: datetime) -> int:
-    """Refresh those of the accounts that nobody else works on; that takes their changes off the queue.
-
-    The standings are locked first, as by every refresh: who took the changes first would wait for the standing, and
-    the one who holds that would wait for the changes.
-    """
+    """Refresh those of the accounts that nobody else works on; that takes their changes off the queue."""
     there = set(Account.objects.filter(pk__in=account_ids).values_list("pk", flat=True))
     ActivityChange.objects.filter(account_id__in=set(account_ids) - there).delete()
-    known = AccountStanding.objects.filter(account__in=there)
-    held = known.select_for_update(of=("self",), skip_locked=True).order_by("account_id").values_list("account_id", flat=True)
-    new = there - set(known.values_list("account_id", flat=True))
-    return accounts(sorted(new | set(held)), at=at)
+    held = states.hold(there, skip_locked=True)
+    # Looked up again: somebody may have done it a moment earlier.
+    waiting = ActivityChange.objects.filter(account_id__in=held, day__lte=crm_policy.day_of(at))
+    return accounts(sorted(set(waiting.values_list("account_id", flat=True))), at=at)

@@ -7,13 +7,15 @@ people by their roles of the day, adds accounts up, and writes their scores. All
 import logging
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
+from abm.models import AccountState, ContactState, DayCount, StateMark
 from abm.states import counting, folding, jobs, scores, seating, summing, weights
 from abm.states.jobs import look_at, one, run
 from abm.states.weights import Numbers
-from crm.models import ActivityChange
+from crm.models import Account, ActivityChange
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,58 @@ def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> 
     jobs.begin()
     jobs.choose_range(first, last)
     return _work(weights.of_day(day, at=at), at=at)
+
+
+def hold(account_ids: Collection[int], *, skip_locked: bool = False) -> list[int]:
+    """Take the states of these accounts until the transaction ends, in one order for everybody; give those taken.
+
+    Whoever changes what is derived from activities takes this lock first. With `skip_locked` those that somebody else
+    works on are left out.
+    """
+    marks = StateMark.objects.filter(pk__in=account_ids)
+    missing = sorted(set(account_ids) - set(marks.values_list("pk", flat=True)))
+    StateMark.objects.bulk_create([StateMark(account_id=pk, version="") for pk in missing], ignore_conflicts=True)
+    taken = marks.select_for_update(skip_locked=skip_locked, no_key=True).order_by("pk")
+    return list(taken.values_list("pk", flat=True))
+
+
+def forget(account_ids: Collection[int] | None = None) -> int:
+    """Have these accounts, or all, counted anew from their activities the next time; give how many."""
+    marks = StateMark.objects.exclude(version="")
+    return marks.filter(pk__in=account_ids).update(version="") if account_ids is not None else marks.update(version="")
+
+
+@transaction.atomic
+def differing(first: int, last: int | None, *, day: date, at: datetime) -> int:
+    """Count accounts with an id from first to last anew, compare with what was kept, and take it back; give the rows that differ.
+
+    Nothing is written. Anything but 0 is an error of ours.
+    """
+    bring_up_range(first, last, day=day, at=at)
+    kept = _rows(first, last)
+    StateMark.objects.filter(pk__gte=first, pk__lte=last or ENDLESS).update(version="")
+    bring_up_range(first, last, day=day, at=at)
+    found = len(kept ^ _rows(first, last))
+    transaction.set_rollback(True)
+    return found
+
+
+def _rows(first: int, last: int | None) -> set[tuple[Any, ...]]:
+    here = {"account_id__gte": first, "account_id__lte": last or ENDLESS}
+    counts = DayCount.objects.filter(**here).values_list("account_id", "contact_id", "day", "kind", "count")
+    people = ContactState.objects.filter(**here).values_list("account_id", "contact_id", "short", "middle", "long", "weight", "roles")
+    accounts = AccountState.objects.filter(**here).values_list("account_id", "role", "short", "middle", "long")
+    return {*counts.iterator(), *people.iterator(), *accounts.iterator()}
+
+
+@transaction.atomic
+def sweep(*, at: datetime) -> int:
+    """Let go of the states of accounts that are gone; give how many accounts."""
+    gone = list(StateMark.objects.exclude(pk__in=Account.objects.values("pk")).values_list("pk", flat=True)[:SWEPT_AT_ONCE])
+    for model in (DayCount, ContactState, AccountState):
+        model._base_manager.filter(account_id__in=gone).delete()
+    StateMark.objects.filter(pk__in=gone).delete()
+    return len(gone)
 
 
 def _work(numbers: Numbers, *, at: datetime) -> int:
@@ -54,6 +108,8 @@ def _work(numbers: Numbers, *, at: datetime) -> int:
     return touched
 
 
+ENDLESS = 2**62
+SWEPT_AT_ONCE = 10_000
 OF_THE_JOB = "k.account_id IN (SELECT account_id FROM job_account)"
 
 

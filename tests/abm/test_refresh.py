@@ -8,7 +8,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from abm import policy, refresh
+from abm import policy, refresh, states
 from abm.models import AccountFit, AccountStanding, EngagementScore
 from crm import activities, dmu, events
 from crm.models import Account, Activity, ActivityChange, FollowUp
@@ -239,14 +239,15 @@ def in_thread(work):
 @pytest.mark.django_db(transaction=True)
 def test_changes_that_another_call_works_on_are_left_to_it(at):
     first, second = ContactFactory(), ContactFactory()
+    refresh.accounts([first.account_id, second.account_id], at=at)
     record(first, "meeting", at)
     with transaction.atomic():
-        list(ActivityChange.objects.select_for_update().all())
+        states.hold([first.account_id])
         record(second, "meeting", at)
         thread, answers = in_thread(lambda: refresh.changed(at=at))
         thread.join(20)
 
-    # Neither waited for the locked change nor saw the one that was not committed.
+    # Neither waited for the account that is held nor saw the one that was not committed.
     assert answers == [0]
     assert refresh.changed(at=at) == 2
 

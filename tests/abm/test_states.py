@@ -1,15 +1,19 @@
 """The states of the score: whatever happens in whatever order, they equal a rebuild bit for bit, and the formula to a decimal."""
 
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from io import StringIO
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
+from django.utils.timezone import now
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from abm import engagement, policy, states
+from abm import engagement, nightly, policy, states
 from abm.models import AccountState, ContactState, DayCount, EngagementScore, StateMark
 from crm import activities, merges
 from crm.models import Account, Activity, ActivityChange, Contact, DmuMembership, DmuRole
@@ -256,3 +260,55 @@ def test_numbers_with_a_fourth_half_life_or_a_third_decimal_are_refused() -> Non
         policy.Scoring(kinds=kinds)
     with pytest.raises(ValueError, match="at most two decimals"):
         policy.Scoring(role_weight={"user": 1.005})
+
+
+def test_verification_finds_what_differs_and_writes_nothing(visitor: Contact, at: datetime) -> None:
+    assert states.differing(1, None, day=day_of(at), at=at) == 0
+    ContactState.objects.update(short=12345)
+    spoiled = held()
+
+    # The wrong row, and the right one that a count anew gives.
+    assert states.differing(1, None, day=day_of(at), at=at) == 2
+    assert held() == spoiled
+
+
+def test_states_of_an_account_that_is_gone_are_swept_up(visitor: Contact, at: datetime) -> None:
+    gone = visitor.account_id
+    Activity.objects.all().delete()
+    visitor.delete()
+    Account.objects.filter(pk=gone).delete()
+    assert StateMark.objects.exists()
+
+    assert states.sweep(at=at) == 1
+    assert held() == ([], [], [])
+    assert not StateMark.objects.exists()
+
+
+@pytest.mark.parametrize(("weekday", "chunks"), [(1, 0), (2, 1)])
+def test_once_a_week_the_night_compares_all_sums_with_a_count_anew(
+    visitor: Contact, at: datetime, weekday: int, chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "NIGHTLY", replace(policy.NIGHTLY, verify_on_weekday=weekday))
+    assert day_of(at).isoweekday() == 2
+    AccountState.objects.update(long=1)
+
+    run = nightly.run(day_of(at), clock=lambda: at)
+
+    found = run.chunks.filter(step="verify")
+    assert found.count() == chunks
+    assert all("differ from a count anew" in chunk.error and chunk.failures == 1 for chunk in found)
+    if chunks:
+        states.forget()
+        assert nightly.run(day_of(at), clock=lambda: at).finished_at
+
+
+def test_full_scoring_counts_anew_from_the_activities(visitor: Contact) -> None:
+    today = day_of(now())
+    states.bring_up([visitor.account_id], day=today, at=now())
+    DayCount.objects.update(count=50)
+    call_command("score_accounts", "--full", stdout=StringIO())
+    assert counts() == {visitor.pk: 1}
+    assert_scores_are_those_of_the_formula(today)
+
+    with pytest.raises(CommandError, match="Only today's scores are kept"):
+        call_command("score_accounts", "--full", "--as-of", "2026-03-10")

@@ -69,7 +69,7 @@ def test_a_chunk_asks_the_database_as_often_for_50_accounts_as_for_500(at):
             refresh.accounts(chunk, at=at)
         counted.append(len(counts))
 
-    assert counted[0] == counted[1] <= 20
+    assert counted[0] == counted[1] <= 50
 
 
 def test_a_night_over_ten_thousand_accounts_asks_the_same_of_every_chunk(at):
@@ -87,7 +87,7 @@ def test_a_night_over_ten_thousand_accounts_asks_the_same_of_every_chunk(at):
     assert [items for items, _ in chunks] == [policy.NIGHTLY.accounts_per_chunk] * 20
     # The first one carries the planning.
     assert len({asked for _, asked in chunks[1:]}) == 1
-    assert chunks[1][1] <= 30
+    assert chunks[1][1] <= 70
     assert run.finished_at == at
     assert AccountStanding.objects.count() == EngagementScore.objects.count() == AccountFit.objects.count() == ACCOUNTS
     # (1 + 2^(-3/14) + 10 x 2^(-150/30)) x 1.3, with none of one, one of three, and one of five roles active

@@ -1,43 +1,56 @@
-"""Compute scores as of any day, from the activities, and print them; nothing is stored."""
+"""Compute scores as of any day, from the activities, and print them; only with --full anything is stored."""
 
 import json
+import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.base import ProgressBar
 from django.utils import timezone
 
-from abm import engagement, policy
+from abm import engagement, policy, refresh, states
 from abm.engagement import Scored
 from crm.models import Account
 from crm.policy import day_of
 
 
 class Command(BaseCommand):
-    help = "Compute engagement scores as of a day and print them, highest first; nothing is stored."
+    help = "Compute engagement scores as of a day and print them, highest first; only with --full anything is stored."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--as-of", type=date.fromisoformat, metavar="YYYY-MM-DD", help="default: today")
         parser.add_argument("--account", type=int, metavar="ID", help="default: every account")
+        parser.add_argument("--full", action="store_true", help="count everything anew from the activities, and keep it; for today only")
         parser.add_argument("--json", action="store_true", help="print one JSON list")
 
-    def handle(self, *, as_of: date | None, account: int | None, json: bool, **_options: Any) -> None:
+    def handle(self, *, as_of: date | None, account: int | None, full: bool, json: bool, **_options: Any) -> None:
+        now = timezone.now()
+        day = as_of or day_of(now)
+        if full and day != day_of(now):
+            raise CommandError("Only today's scores are kept; leave out --as-of or --full.")
         accounts = Account.objects.filter(pk=account) if account is not None else Account.objects.all()
         names = dict(accounts.order_by("pk").values_list("pk", "name"))
         if account is not None and not names:
             raise CommandError(f"There is no account {account}.")
-        scored = dict(_in_chunks(list(names), as_of or day_of(timezone.now())))
+        scored: dict[int, Scored] = {}
+        bar = ProgressBar(sys.stderr if sys.stderr.isatty() else None, len(names))
+        for ids in _chunks(list(names)):
+            if full:
+                states.forget(ids)
+                refresh.accounts(ids, at=now)
+            scored |= engagement.of_accounts(ids, as_of=day)
+            bar.update(len(scored))
         ranked = sorted(scored.items(), key=lambda pair: (-pair[1].score, pair[0]))
         rows = [_row(pk, names[pk], one) for pk, one in ranked]
         self.stdout.write(_as_json(rows) if json else "\n".join(map(_as_line, rows)))
 
 
-def _in_chunks(account_ids: list[int], as_of: date) -> Iterator[tuple[int, Scored]]:
+def _chunks(account_ids: list[int]) -> Iterator[list[int]]:
     size = policy.NIGHTLY.accounts_per_chunk
-    for start in range(0, len(account_ids), size):
-        yield from engagement.of_accounts(account_ids[start : start + size], as_of=as_of).items()
+    return (account_ids[start : start + size] for start in range(0, len(account_ids), size))
 
 
 def _row(account_id: int, name: str, scored: Scored) -> dict[str, Any]:
