@@ -147,7 +147,7 @@ DEEDS: st.SearchStrategy[tuple[str, tuple[object, ...]]] = st.one_of(
 @pytest.mark.usefixtures("people")
 # Five hundred by EXAMPLES=500; fewer where every test of ours runs on two databases.
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "60")),
+    max_examples=int(os.environ.get("EXAMPLES", "25")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
