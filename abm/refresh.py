@@ -7,7 +7,7 @@ from decimal import Decimal
 from django.db import transaction
 
 from abm import engagement, icp, job_changes, policy, sales_alerts, states
-from abm.models import AccountStanding, EngagementScore, NightlyRun
+from abm.models import AccountStanding, EngagementScore
 from crm import dmu
 from crm import policy as crm_policy
 from crm.models import Account, ActivityChange
@@ -38,7 +38,9 @@ def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime
     before = _claim(found, today=today, at=at)
     job_changes.settle(found.keys(), at=at)
     states.bring_up(found, day=today, at=at)
-    standings = _standings(found, _scores(found, today), then=_scores_a_week_ago(found, today=today), today=today, at=at)
+    # Computed, not looked up: what came in late, as an import does, is no rise of this week.
+    week_ago = engagement.of_accounts(found, as_of=today - timedelta(days=policy.ALERTS.compared_with_days_ago))
+    standings = _standings(found, _scores(found, today), then=week_ago, today=today, at=at)
     sales_alerts.warming_up(found, standings, before=before, at=at)
 
 
@@ -65,18 +67,8 @@ def _scores(account_ids: Collection[int], day: date) -> dict[int, Decimal]:
     return dict.fromkeys(account_ids, Decimal(0)) | dict(kept.values_list("account_id", "score"))
 
 
-def _scores_a_week_ago(account_ids: Collection[int], *, today: date) -> dict[int, Decimal]:
-    """Give the scores that those of today are compared with: the ones kept, or computed where that night never came."""
-    day = today - timedelta(days=policy.ALERTS.compared_with_days_ago)
-    known = _scores(account_ids, day)
-    if NightlyRun.objects.filter(day=day, finished_at__isnull=False).exists():
-        return known
-    computed = engagement.of_accounts([pk for pk, score in known.items() if not score], as_of=day)
-    return known | {pk: scored.score_1 for pk, scored in computed.items()}
-
-
 def _standings(
-    found: Mapping[int, Account], now: Mapping[int, Decimal], *, then: Mapping[int, Decimal], today: date, at: datetime
+    found: Mapping[int, Account], now: Mapping[int, Decimal], *, then: Mapping[int, engagement.Scored], today: date, at: datetime
 ) -> list[AccountStanding]:
     """Write the standing of each account, from its score now and then, its fit and its coverage."""
     fits, coverage = icp.of_accounts(found), dmu.coverage(found.values(), at=at)
@@ -87,7 +79,7 @@ def _standings(
             as_of=today,
             fit=fits[pk].points,
             score=now[pk],
-            momentum=now[pk] - then[pk],
+            momentum=now[pk] - then[pk].score_1,
             coverage_percent=coverage[pk].percent,
             coverage_states=coverage[pk].states,
             is_single_threaded=coverage[pk].is_single_threaded,

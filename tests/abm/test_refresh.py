@@ -8,10 +8,11 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from abm import policy, refresh, states
+from abm import nightly, policy, refresh, states
 from abm.models import AccountFit, AccountStanding, EngagementScore
 from crm import activities, dmu, events
 from crm.models import Account, Activity, ActivityChange, FollowUp
+from crm.policy import day_of
 from tests.factories.abm import EngagementScoreFactory, ProfileFactory
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory, UserFactory
 
@@ -335,3 +336,17 @@ def test_recording_in_bulk_beside_refreshes_never_deadlocks(at, monkeypatch):
 
 def test_a_rise_is_measured_over_a_week():
     assert policy.ALERTS.compared_with_days_ago == 7
+
+
+@pytest.mark.django_db
+def test_history_that_comes_in_late_is_no_rise_of_this_week(at):
+    contact = ContactFactory()
+    week_ago = at - timedelta(days=7)
+    nightly.run(day_of(week_ago), clock=lambda: week_ago)
+    record(contact, "meeting", at - timedelta(days=30))
+
+    refresh.account(contact.account_id, at=at)
+
+    standing = AccountStanding.objects.get()
+    assert standing.score > 0
+    assert standing.momentum <= 0
