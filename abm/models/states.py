@@ -58,15 +58,23 @@ class DayWeight(models.Model):
         return f"{self.kind}, {self.day}: {self.weight}"
 
 
-class ContactState(models.Model):
+class Sums(models.Model):
+    """A sum for each of the three half-lives."""
+
+    short = models.BigIntegerField()
+    middle = models.BigIntegerField()
+    long = models.BigIntegerField()
+
+    class Meta:
+        abstract = True
+
+
+class ContactState(Sums):
     """What one person did lately, one sum for each half-life, and with which weight and roles it counts for the account."""
 
     pk = models.CompositePrimaryKey("account_id", "contact_id")
     account_id = models.BigIntegerField()
     contact_id = models.BigIntegerField()
-    short = models.BigIntegerField()
-    middle = models.BigIntegerField()
-    long = models.BigIntegerField()
     # In hundredths; 0 of who has left. Roles as bits, the first of DmuRole the lowest.
     weight = models.IntegerField()
     roles = models.PositiveSmallIntegerField()
@@ -82,15 +90,12 @@ class ContactState(models.Model):
         return f"{self.account_id}, {self.contact_id}"
 
 
-class AccountState(models.Model):
+class AccountState(Sums):
     """The sums of an account: without a role those of everybody, times their weight; with one those of who holds it."""
 
     pk = models.CompositePrimaryKey("account_id", "role")
     account_id = models.BigIntegerField()
     role = models.CharField(max_length=12, blank=True)
-    short = models.BigIntegerField()
-    middle = models.BigIntegerField()
-    long = models.BigIntegerField()
 
     objects = models.Manager["AccountState"]()
 

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from abm.models import AccountState, ContactState, DayCount, StateMark
 from abm.states import counting, folding, jobs, scores, seating, summing, weights
@@ -23,17 +23,16 @@ logger = logging.getLogger(__name__)
 @transaction.atomic
 def bring_up(account_ids: Collection[int], *, day: date, at: datetime) -> int:
     """Bring the states and scores of these accounts to a day; give how many accounts' sums changed."""
+    hold(account_ids)
     jobs.begin()
     jobs.choose(account_ids)
     return _work(weights.of_day(day, at=at), at=at)
 
 
-@transaction.atomic
 def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> int:
     """Bring every account with an id from first to last, or with any later one, to a day; give how many accounts' sums changed."""
-    jobs.begin()
-    jobs.choose_range(first, last)
-    return _work(weights.of_day(day, at=at), at=at)
+    here = Account.objects.filter(pk__gte=first, pk__lte=last or ENDLESS)
+    return bring_up(list(here.values_list("pk", flat=True)), day=day, at=at)
 
 
 def hold(account_ids: Collection[int], *, skip_locked: bool = False) -> list[int]:
@@ -89,7 +88,6 @@ def sweep(*, at: datetime) -> int:
 
 
 def _work(numbers: Numbers, *, at: datetime) -> int:
-    _lock()
     numbers = _ahead(numbers, at=at)
     _find_stale(numbers)
     counting.claim(numbers)
@@ -111,16 +109,6 @@ def _work(numbers: Numbers, *, at: datetime) -> int:
 ENDLESS = 2**62
 SWEPT_AT_ONCE = 10_000
 OF_THE_JOB = "k.account_id IN (SELECT account_id FROM job_account)"
-
-
-def _lock() -> None:
-    """Take the accounts of the job until the transaction ends, in one order for everybody, making the marks that lack."""
-    run(
-        "INSERT INTO abm_statemark (account_id, version) SELECT account_id, '' FROM job_account WHERE true ORDER BY 1 "
-        "ON CONFLICT (account_id) DO NOTHING"
-    )
-    if connection.vendor == "postgresql":
-        run(f"SELECT 1 FROM abm_statemark AS k WHERE {OF_THE_JOB} ORDER BY account_id FOR NO KEY UPDATE")
 
 
 def _ahead(numbers: Numbers, *, at: datetime) -> Numbers:

@@ -61,9 +61,3 @@ def choose(account_ids: Collection[int]) -> None:
     for start in range(0, len(ids), 500):
         part = ids[start : start + 500]
         run(f"INSERT INTO job_account SELECT id FROM crm_account WHERE id IN ({', '.join(['%s'] * len(part))})", part)
-
-
-def choose_range(first: int, last: int | None) -> None:
-    """Take the accounts with an id from first to last, or with any later one, into the job."""
-    run("INSERT INTO job_account SELECT id FROM crm_account WHERE id >= %s AND id <= %s", [first, 2**62 if last is None else last])
-    look_at("job_account")
