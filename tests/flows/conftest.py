@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from django.conf import settings
@@ -30,8 +31,9 @@ class Installation:
         self.environment = os.environ | {"VAR_DIR": str(folder), "DATABASE_URL": database_url, "HTTPS": "off", "LOG_LEVEL": "WARNING"}
         broker = os.environ.get("CELERY_BROKER_URL", "filesystem://localhost")
         if broker.startswith("redis://"):
-            # a Redis database of its own: other tests must not take our messages
-            self.environment["CELERY_BROKER_URL"] = broker.rpartition("/")[0] + "/9" if broker.count("/") > 2 else broker + "/9"
+            # A Redis database of its own: neither other tests nor an installation beside this one may take our messages.
+            number = 1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+            self.environment["CELERY_BROKER_URL"] = urlsplit(broker)._replace(path=f"/{number}").geturl()
 
     def manage(self, *words: str) -> str:
         """Run a management command to its end and give what it printed."""
