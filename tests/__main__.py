@@ -119,10 +119,18 @@ def postgres(folder: Path) -> Iterator[str]:
     # -F: no fsync; -k: no socket, because its path must be short
     flags = f"-h 127.0.0.1 -p {port} -F -k ''"
     run([control, "start", "-w", "-D", data, "-l", data / "log", "-o", flags], **options)
+    address = f"postgres://quorum@127.0.0.1:{port}"
     try:
-        yield f"postgres://quorum@127.0.0.1:{port}/postgres"
+        # Each new database is a copy of this one, and need not be migrated again.
+        migrate(folder, f"{address}/template1")
+        yield f"{address}/postgres"
     finally:
         run([control, "stop", "-D", data, "-m", "immediate"], **options)
+
+
+def migrate(folder: Path, url: str) -> None:
+    """Bring a database to the present state."""
+    run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], env=environment(folder, DATABASE_URL=url))
 
 
 @contextlib.contextmanager
@@ -189,8 +197,11 @@ def run_tests(folder: Path, arguments: list[str]) -> list[Step]:
         ]
     chosen = rule_arguments(arguments)
     if chosen:
+        ready = folder / "migrated.sqlite3"
+        migrate(folder, f"sqlite:///{ready}")
         command = [*pytest, "-m", "not postgres", *chosen]
-        steps.append(judge("rules and flows on SQLite and files", command, environment(folder, CHROMIUM=chromium())))
+        env = environment(folder, CHROMIUM=chromium(), MIGRATED_SQLITE=str(ready))
+        steps.append(judge("rules and flows on SQLite and files", command, env))
     return steps
 
 

@@ -1,5 +1,6 @@
 """What every test may ask for: a fixed moment, people of each role, and clients that are signed in."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def grant_roles_again(sender: AppConfig, **_migration: object) -> None:
     if sender.name == "abm" and "crm_user" in connection.introspection.table_names():
         for app in ("crm", "abm"):
             access.grant_roles(apps, app)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """Begin with a database that is migrated already, if the run has made one."""
+    if connection.vendor == "sqlite" and (ready := os.environ.get("MIGRATED_SQLITE")):
+        clean_slate.begin_with(ready)
 
 
 @pytest.fixture(scope="session")

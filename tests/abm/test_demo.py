@@ -45,6 +45,11 @@ def live() -> dict[str, Opportunity]:
 # --- loading ---------------------------------------------------------------------------------------
 
 
+def test_a_new_database_holds_no_demo(db):
+    """First, and with the mark: else the file alone would find no database."""
+    assert not demo.is_loaded()
+
+
 def test_demo_that_was_killed_in_the_middle_is_completed_by_the_next_load(said):
     assert "killed with 0 contacts and 0 deals" in said
     assert said[-1] == "loaded: True"

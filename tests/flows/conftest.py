@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -115,6 +116,8 @@ def installation(tmp_path: Path, transactional_db: None) -> Iterator[Installatio
             cursor.execute(f"CREATE DATABASE {name}")
     else:
         url = f"sqlite:///{tmp_path}/live.sqlite3"
+        if ready := os.environ.get("MIGRATED_SQLITE"):
+            shutil.copy(ready, tmp_path / "live.sqlite3")
     running = Installation(tmp_path, url)
     try:
         running.manage("migrate", "--verbosity", "0")
