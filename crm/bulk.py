@@ -87,6 +87,16 @@ def _write(table: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]], co
             cursor.executemany(f"INSERT INTO {quoted(table)} ({names}) VALUES ({places})", [(*row, *constants) for row in rows])  # noqa: S608
 
 
+def look_at(*tables: str) -> None:
+    """Have PostgreSQL look how large these tables have become, or all of them.
+
+    It does so by itself only a minute later, and until then plans for small ones.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(f"ANALYZE {', '.join(map(connection.ops.quote_name, tables))}")
+
+
 def begin_history(
     model: Any, ids: Sequence[int], *, at: datetime, reason: str | None = None, by_id: int | None = None, kind: str = "+"
 ) -> None:

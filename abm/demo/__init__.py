@@ -11,7 +11,7 @@ from abm import nightly
 from abm.demo import activity, changes, deals, logins, marketing, people
 from abm.demo.people import SOURCE
 from abm.errors import AbmError
-from crm import imports, policy, sales_history
+from crm import bulk, imports, policy, sales_history
 from crm.models import Account, Contact
 
 DATA = Path(__file__).parent / "maven-crm"
@@ -38,6 +38,7 @@ def load(*, at: datetime, say: Callable[[str], object]) -> bool:
     say(_("Inventing people, mail, web visits and live deals"))
     with transaction.atomic():
         _invent(at=at)
+        bulk.look_at()
     say(_("Doing the nightly run of today"))
     nightly.run(policy.day_of(at), clock=lambda: at)
     return True

@@ -13,8 +13,9 @@ from django.db import transaction
 
 from abm.models import AccountState, ContactState, DayCount, StateMark
 from abm.states import counting, folding, jobs, scores, seating, summing, weights
-from abm.states.jobs import look_at, one, run
+from abm.states.jobs import one, run
 from abm.states.weights import Numbers
+from crm import bulk
 from crm.models import Account, ActivityChange
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def _find_stale(numbers: Numbers) -> None:
     """Choose whose sums are made anew: from activities where counts are missing or wrong, from counts where numbers or month are others."""
     asked = f"SELECT account_id FROM crm_activitychange AS k WHERE kind = '{ActivityChange.COUNT_ANEW}' AND {OF_THE_JOB}"
     if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB} UNION {asked}"):
-        look_at("job_stale")
+        bulk.look_at("job_stale")
         counting.recount(numbers)
     run(
         f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE {OF_THE_JOB} "

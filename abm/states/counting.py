@@ -2,9 +2,9 @@
 
 from django.db import connection
 
-from abm.states.jobs import look_at, run
+from abm.states.jobs import run
 from abm.states.weights import Numbers
-from crm import activity_kinds
+from crm import activity_kinds, bulk
 from crm.models import ActivityChange
 
 # What we did ourselves says nothing, and a change without a kind asks for a count.
@@ -25,7 +25,7 @@ def claim(numbers: Numbers) -> int:
         moved = run(_moved(f"(SELECT * FROM crm_activitychange AS q WHERE {due}) AS taken"), {"day": numbers.day})
         run(f"DELETE FROM crm_activitychange AS q WHERE {due}", {"day": numbers.day})
     if moved:
-        look_at("job_moved")
+        bulk.look_at("job_moved")
         run(
             "INSERT INTO abm_daycount (account_id, contact_id, day, kind, count) "
             "SELECT account_id, contact_id, day, kind, after_n FROM job_moved WHERE after_n > 0 ORDER BY 1, 2, 3, 4 "

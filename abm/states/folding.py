@@ -1,7 +1,8 @@
 """From the sums of people to those of accounts: everybody by weight, and each role by who holds it."""
 
-from abm.states.jobs import look_at, run
+from abm.states.jobs import run
 from abm.states.seating import BITS
+from crm import bulk
 
 _ROLES = " UNION ALL ".join(f"SELECT '{role}' AS role, {bit} AS bit" for role, bit in {"": 0, **BITS}.items())
 _SUM = "CAST(SUM(s.{name} * CASE WHEN r.bit = 0 THEN s.weight ELSE 1 END) AS bigint)"
@@ -14,7 +15,7 @@ def fold() -> int:
         "INSERT INTO job_touched SELECT account_id FROM job_shifted UNION SELECT account_id FROM job_seated UNION SELECT account_id FROM job_stale"
     )
     if touched:
-        look_at("job_touched")
+        bulk.look_at("job_touched")
         run("DELETE FROM abm_accountstate WHERE account_id IN (SELECT account_id FROM job_touched)")
         run(
             "INSERT INTO abm_accountstate (account_id, role, short, middle, long) "

@@ -5,6 +5,8 @@ from typing import Any
 
 from django.db import connection
 
+from crm import bulk
+
 TABLES = {
     "job_account": "account_id bigint PRIMARY KEY",
     "job_stale": "account_id bigint PRIMARY KEY",
@@ -37,12 +39,6 @@ def run(sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
         return int(cursor.rowcount)
 
 
-def look_at(*names: str) -> None:
-    """Tell the planner how large these tables have become."""
-    if connection.vendor == "postgresql":
-        run(f"ANALYZE {', '.join(names)}")
-
-
 def one(sql: str, values: Mapping[str, Any] | None = None) -> Any:
     """Give the first column of the first row, or None."""
     with connection.cursor() as cursor:
@@ -55,7 +51,7 @@ def choose(account_ids: Collection[int]) -> None:
     """Take these accounts, those that exist, into the job."""
     if connection.vendor == "postgresql":
         run("INSERT INTO job_account SELECT id FROM crm_account WHERE id = ANY(%s)", [list(account_ids)])
-        look_at("job_account")
+        bulk.look_at("job_account")
         return
     ids = list(account_ids)
     for start in range(0, len(ids), 500):

@@ -1,8 +1,9 @@
 """With which weight and in which roles each person counts for an account today: roles change, people leave, deals close."""
 
 from abm import policy
-from abm.states.jobs import look_at, run
+from abm.states.jobs import run
 from abm.states.weights import HUNDREDTHS, Numbers
+from crm import bulk
 from crm.models import DmuMembership, DmuRole
 
 BITS = {str(role): 1 << place for place, role in enumerate(DmuRole.values)}
@@ -24,7 +25,7 @@ def hold(numbers: Numbers) -> None:
         f"FROM ({sql}) AS held GROUP BY 1, 2",
         values,
     )
-    look_at("job_held")
+    bulk.look_at("job_held")
 
 
 SEATS = (
@@ -50,7 +51,7 @@ def seat(numbers: Numbers) -> int:
         "UNION SELECT account_id, contact_id FROM job_held "
         "UNION SELECT c.account_id, c.id FROM crm_contact AS c JOIN job_account AS j ON j.account_id = c.account_id WHERE c.left_on IS NOT NULL"
     )
-    look_at("job_candidate")
+    bulk.look_at("job_candidate")
     weight, roles = seat_of("s")
     changed = run(
         f"INSERT INTO job_seated SELECT s.account_id, s.contact_id, {weight}, {roles} FROM job_candidate AS o "
@@ -59,7 +60,7 @@ def seat(numbers: Numbers) -> int:
         {"day": numbers.day},
     )
     if changed:
-        look_at("job_seated")
+        bulk.look_at("job_seated")
         run(
             "UPDATE abm_contactstate AS s SET weight = n.weight, roles = n.roles FROM job_seated AS n "
             "WHERE s.account_id = n.account_id AND s.contact_id = n.contact_id"

@@ -1,8 +1,9 @@
 """From day counts to the sums of each person: by what moved and what left the window, or anew."""
 
-from abm.states.jobs import look_at, run
+from abm.states.jobs import run
 from abm.states.seating import SEATS, seat_of
 from abm.states.weights import Numbers
+from crm import bulk
 
 # Not d.day itself: PostgreSQL would rather look up each day of the table of weights than read the counts once.
 _WEIGHT = (
@@ -54,7 +55,7 @@ def _sum_up(groups: str, numbers: Numbers) -> int:
 
 def write(numbers: Numbers) -> None:
     """Add what was summed up to the sums that are kept; who is new gets a seat, and who did nothing that weighs anything goes."""
-    look_at("job_shifted")
+    bulk.look_at("job_shifted")
     weight, roles = seat_of("n")
     run(
         "INSERT INTO abm_contactstate (account_id, contact_id, short, middle, long, weight, roles) "

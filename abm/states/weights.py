@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from abm import policy
 from abm.models import DayWeight, ScoreParameters
-from abm.states.jobs import look_at
+from crm import bulk
 
 ONE = 2**28
 HUNDREDTHS = 100
@@ -61,7 +61,7 @@ def _make_table(wanted: Numbers, kinds: Mapping[str, policy.KindWeight]) -> None
     rows = (_row(wanted, name, kind, day) for name, kind in kinds.items() for day in days)
     DayWeight.objects.bulk_create(rows, batch_size=1_000, ignore_conflicts=True)
     # Else PostgreSQL takes the table for empty, and looks each day count up by itself.
-    look_at("abm_dayweight")
+    bulk.look_at("abm_dayweight")
 
 
 def _row(wanted: Numbers, name: str, kind: policy.KindWeight, day: date) -> DayWeight:

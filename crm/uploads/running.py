@@ -7,14 +7,16 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from crm import policy
-from crm.models import Upload, UploadProblem
+from crm import bulk, policy
+from crm.models import Account, Activity, Contact, DmuMembership, Person, Upload, UploadProblem
 from crm.uploads import spool, writers
 from crm.uploads.outcomes import Outcome
 from crm.uploads.undoing import undo_chunk
 
 # Somebody else wrote the same record in the same moment: with that record known, the chunk is tried again.
 _ATTEMPTS = 3
+# What an import fills, and what pages ask for right afterwards.
+WRITTEN = (Account, Person, Contact, DmuMembership, Activity)
 
 
 def work(upload_id: int, *, clock: Callable[[], datetime], seconds: float = 20) -> bool:
@@ -48,7 +50,8 @@ def import_chunk(upload: Upload, *, at: datetime) -> None:
     chunk = next(spool.chunks(upload, begin=upload.position), None)
     if chunk is None:
         running = Upload.objects.filter(pk=upload.pk, state=Upload.State.RUNNING, position=upload.position)
-        running.update(state=Upload.State.FINISHED, finished_at=at, tries=0)
+        if running.update(state=Upload.State.FINISHED, finished_at=at, tries=0):
+            bulk.look_at(*(model._meta.db_table for model in WRITTEN))
         return
     for attempt in range(_ATTEMPTS):
         try:
