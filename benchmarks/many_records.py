@@ -107,6 +107,7 @@ _TRADES = [
 _INDUSTRIES = [f"industry {number:02}" for number in range(40)]
 
 # One row per account of the step's range, n; m is a row of an account. Every figure follows from n, so that each run makes the same.
+# Who has one of these is drawn by a hash: a remainder would give all of them to some reps, and none to the others.
 _STEPS = [
     """
     INSERT INTO crm_account (name, domain, status, industry, employees, revenue_currency, country, city, owner_id, team_id,
@@ -128,12 +129,12 @@ _STEPS = [
     INSERT INTO crm_contact (person_id, account_id, email, phone, job_title, function, legal_basis, source, external_id, left_on,
                              created_at, updated_at)
     SELECT %(people)s + m, %(accounts)s + (m + 4) / 5, 'p' || m || '@company' || (m + 4) / 5 || '.example', '+31201234567', 'Inkoper',
-           'purchasing', 'interest', '', '', CASE WHEN m %% 20 = 0 THEN current_date END, now(), now() - m * interval '1 second'
+           'purchasing', 'interest', '', '', CASE WHEN abs(hashint8(m)) %% 20 = 0 THEN current_date END, now(), now() - m * interval '1 second'
     FROM generate_series(%(first)s::bigint * 5 - 4, %(last)s * 5) AS m ORDER BY m
     """,
     """
     INSERT INTO crm_dmumembership (account_id, contact_id, role, stance, is_assumed, since, until, end_reason)
-    SELECT %(accounts)s + n, %(contacts)s + n * 5 - k, (ARRAY['decider','buyer','user'])[k + 1], 'neutral', n %% 2 = 0,
+    SELECT %(accounts)s + n, %(contacts)s + n * 5 - k, (ARRAY['decider','buyer','user'])[k + 1], 'neutral', abs(hashint8(n)) %% 2 = 0,
            current_date - (n %% 900)::int, NULL, ''
     FROM generate_series(%(first)s::bigint, %(last)s) AS n, generate_series(0, 1) AS k
     """,
@@ -145,7 +146,7 @@ _STEPS = [
            CASE WHEN s.stage IN ('won', 'lost') THEN current_date END, CASE WHEN s.stage = 'lost' THEN 'price' ELSE '' END,
            CASE WHEN s.stage = 'won' THEN 'won' ELSE '' END, '', '', 0, now(), now() - n * interval '1 minute'
     FROM generate_series(%(first)s::bigint, %(last)s) AS n JOIN crm_account AS a ON a.id = %(accounts)s + n
-    CROSS JOIN LATERAL (SELECT (ARRAY['mql','sql','won','won','lost','lost'])[1 + (n / 2) %% 6] AS stage) AS s WHERE n %% 2 = 0
+    CROSS JOIN LATERAL (SELECT (ARRAY['mql','sql','won','won','lost','lost'])[1 + (n / 2) %% 6] AS stage) AS s WHERE abs(hashint8(n)) %% 2 = 0
     """,
     """
     INSERT INTO crm_stagemove (opportunity_id, from_stage, to_stage, moved_at, reason, is_imported)
@@ -154,24 +155,24 @@ _STEPS = [
     """
     INSERT INTO crm_confirmation (opportunity_id, kind, contact_id, confirmed_at, evidence, recorded_at, withdrawn_because)
     SELECT o.id, 'need', c.id, now(), 'said so', now(), '' FROM crm_opportunity AS o
-    CROSS JOIN LATERAL (SELECT min(id) AS id FROM crm_contact WHERE account_id = o.account_id) AS c WHERE o.id > %(deals)s AND o.id %% 3 = 0
+    CROSS JOIN LATERAL (SELECT min(id) AS id FROM crm_contact WHERE account_id = o.account_id) AS c WHERE o.id > %(deals)s AND abs(hashint8(o.id)) %% 3 = 0
     """,
     """
     INSERT INTO crm_pilot (opportunity_id, success_criteria, starts_on, ends_on, verdict, verdict_note)
     SELECT id, 'works', current_date - 30, current_date + (id %% 90)::int, '', '' FROM crm_opportunity
-    WHERE id > %(deals)s AND stage IN ('mql', 'sql') AND id %% 5 = 0
+    WHERE id > %(deals)s AND stage IN ('mql', 'sql') AND abs(hashint8(id)) %% 5 = 0
     """,
     """
     INSERT INTO crm_followup (account_id, contact_id, reason, subject_key, text, facts, owner_id, due_on, opened_at, closed_at, result)
     SELECT a.id, %(contacts)s + n * 5, 'by_hand', '', 'Call about ' || (%(trades)s::text[])[1 + n * 11 %% 16] || ' ' || n, '{}', a.owner_id,
-           current_date + (n %% 200)::int - 150, now(), CASE WHEN n %% 4 = 0 THEN now() END, ''
-    FROM generate_series(%(first)s::bigint, %(last)s) AS n JOIN crm_account AS a ON a.id = %(accounts)s + n WHERE n %% 2 = 0
+           current_date + (n %% 200)::int - 150, now(), CASE WHEN abs(hashint8(n)) %% 4 = 0 THEN now() END, ''
+    FROM generate_series(%(first)s::bigint, %(last)s) AS n JOIN crm_account AS a ON a.id = %(accounts)s + n WHERE abs(hashint8(n)) %% 2 = 0
     """,
     """
     INSERT INTO crm_activity (account_id, contact_id, kind, occurred_at, day, subject, source, external_id, machine_reason, recorded_at)
     SELECT %(accounts)s + n, %(contacts)s + n * 5 - k, (ARRAY['meeting','web_visit','email_click','call_answered'])[k + 1],
            now() - (n * 104729 %% 525600 + k) * interval '1 minute', current_date - (n * 104729 %% 525600 / 1440)::int,
-           'About ' || (%(trades)s::text[])[1 + n * 11 %% 16], 'bench', '', CASE WHEN k = 2 AND n %% 3 = 0 THEN 'scanner' ELSE '' END, now()
+           'About ' || (%(trades)s::text[])[1 + n * 11 %% 16], 'bench', '', CASE WHEN k = 2 AND abs(hashint8(n)) %% 3 = 0 THEN 'scanner' ELSE '' END, now()
     FROM generate_series(%(first)s::bigint, %(last)s) AS n, generate_series(0, 3) AS k
     """,
     """
@@ -181,11 +182,11 @@ _STEPS = [
     """,
     """
     INSERT INTO crm_deliveryreport (source, external_id, recipient, outcome, evidence, reported_at, delivery_id)
-    SELECT 'bench', id::text, address, 'mailbox_full', '', sent_at, id FROM crm_delivery WHERE id > %(mails)s AND id %% 5 = 0
+    SELECT 'bench', id::text, address, 'mailbox_full', '', sent_at, id FROM crm_delivery WHERE id > %(mails)s AND abs(hashint8(id)) %% 5 = 0
     """,
     """
     INSERT INTO crm_suppression (address, reason, note, since)
-    SELECT address, 'bounced', '', sent_at FROM crm_delivery WHERE id > %(mails)s AND id %% 7 = 0
+    SELECT address, 'bounced', '', sent_at FROM crm_delivery WHERE id > %(mails)s AND abs(hashint8(id)) %% 7 = 0
     """,
     """
     INSERT INTO crm_departure (contact_id, left_on, recorded_at, reason)
@@ -194,8 +195,8 @@ _STEPS = [
     """
     INSERT INTO abm_accountstanding (account_id, as_of, fit, score, momentum, coverage_percent, coverage_states, is_single_threaded, refreshed_at)
     SELECT %(accounts)s + n, current_date, n * 7 %% 101, (n * 7919 %% 100003 %% 1000) / 10.0, (n * 31337 %% 100003 %% 200 - 100) / 10.0, n * 13 %% 5 * 25,
-           '{"decider": "known", "buyer": "missing", "user": "engaged"}', n %% 9 = 0, now()
-    FROM generate_series(%(first)s::bigint, %(last)s) AS n WHERE n %% 50 <> 0
+           '{"decider": "known", "buyer": "missing", "user": "engaged"}', abs(hashint8(n)) %% 9 = 0, now()
+    FROM generate_series(%(first)s::bigint, %(last)s) AS n WHERE abs(hashint8(n)) %% 50 <> 0
     """,
     """
     INSERT INTO abm_accountfit (account_id, points, reasons, computed_at)
@@ -208,7 +209,7 @@ _STEPS = [
     """
     INSERT INTO abm_jobchangesignal (kind, account_id, contact_id, status, opened_at, successor_name, successor_email, effects)
     SELECT 'person', account_id, id, (ARRAY['open','confirmed','dismissed'])[1 + id %% 3], now() - id * interval '1 second', '', '', '[]'
-    FROM crm_contact WHERE id > %(contacts)s + %(first)s * 5 - 5 AND id %% 40 = 0
+    FROM crm_contact WHERE id > %(contacts)s + %(first)s * 5 - 5 AND abs(hashint8(id)) %% 40 = 0
     """,
 ]
 
