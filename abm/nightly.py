@@ -108,9 +108,10 @@ def _record_failure(chunk: NightlyChunk, error: Exception) -> None:
 
 
 def _refresh_accounts(chunk: NightlyChunk, day: date, at: datetime) -> int:
-    accounts = Account.objects.filter(pk__gte=chunk.first_account or 1).order_by("pk")
-    if chunk.last_account is not None:
-        accounts = accounts.filter(pk__lte=chunk.last_account)
+    first = chunk.first_account or 1
+    if day >= crm_policy.day_of(at):
+        return refresh.night(first, chunk.last_account, day=day, at=at)
+    accounts = Account.objects.filter(pk__gte=first, pk__lte=chunk.last_account or states.ENDLESS).order_by("pk")
     return refresh.accounts(list(accounts.values_list("pk", flat=True)), at=at, day=day)
 
 

@@ -1,16 +1,19 @@
 """From facts to meaning: fit, score, momentum, coverage and alerts of accounts; the single path, for one or for many."""
 
-from collections.abc import Collection, Mapping
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from django.db import transaction
+from django.db.models import F, Q, QuerySet
 
-from abm import engagement, icp, job_changes, policy, sales_alerts, states
-from abm.models import AccountStanding, EngagementScore
+from abm import engagement, icp, job_changes, sales_alerts, states
+from abm.models import AccountStanding, DayCount, IdealCustomerProfile, JobChangeSignal
 from crm import dmu
 from crm import policy as crm_policy
-from crm.models import Account, ActivityChange
+from crm.models import Account, ActivityChange, Contact, DmuMembership, FollowUp, Opportunity
+
+LEARNED_AT_ONCE, SEVENTH = 500, 7
 
 
 def account(account_id: int, *, at: datetime) -> int:
@@ -18,10 +21,11 @@ def account(account_id: int, *, at: datetime) -> int:
     return accounts([account_id], at=at)
 
 
-def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = None) -> int:
+def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = None, everybody: bool = True) -> int:
     """Refresh accounts as of the day of `at`, in a fixed number of queries; return how many there were.
 
-    With an earlier `day`, only that day's scores are written again: fit, coverage and standing are of now.
+    With an earlier `day`, only that day's scores are written again: fit, coverage and standing are of now. Without
+    `everybody` people are taken to sit where they sat, unless the history tells otherwise.
     """
     today = crm_policy.day_of(at)
     with transaction.atomic():
@@ -29,48 +33,68 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
         if day is not None and day < today:
             engagement.store(engagement.of_accounts(found, as_of=day), day=day, at=at)
         else:
-            _bring_up_to_date(found, today=today, at=at)
+            _bring_up_to_date(found, today=today, everybody=everybody, at=at)
     return len(found)
 
 
-def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
+def _bring_up_to_date(found: Mapping[int, Account], *, today: date, everybody: bool, at: datetime) -> None:
+    # Facts are read after this. Otherwise a refresh that began before an activity was recorded could end after the
+    # refresh that counted it, and put the older score back.
     states.hold(found)
-    before = _claim(found, today=today, at=at)
-    job_changes.settle(found.keys(), at=at)
-    states.bring_up(found, day=today, at=at)
-    # Computed, not looked up: what came in late, as an import does, is no rise of this week.
-    week_ago = engagement.of_accounts(found, as_of=today - timedelta(days=policy.ALERTS.compared_with_days_ago))
-    standings = _standings(found, _scores(found, today), then=week_ago, today=today, at=at)
-    sales_alerts.warming_up(found, standings, before=before, at=at)
+    _learn(found, today=today, at=at)
+    done = states.bring_up(found, day=today, everybody=everybody, at=at)
+    sales_alerts.warming_up(done.became_warm, at=at)
 
 
-def _claim(account_ids: Collection[int], *, today: date, at: datetime) -> dict[int, AccountStanding]:
-    """Lock the standings of accounts, in one order for everybody, making those that lack; give them as they were.
+def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
+    """Bring all accounts with an id from first to last, or with any later one, to today; give how many.
 
-    Facts are read after this. Otherwise a refresh that began before an activity was recorded could end after the
-    refresh that counted it, and put the older score back. (SQLite has one writer at a time and needs no lock.)
+    Scores of all of them; fit and coverage of those where something happened, and of a seventh of the others each
+    night, for whoever listens to events may have missed one.
     """
-    # By the column: "account" would join the accounts for their names, lock those, too, and hold up whoever records.
-    lock = AccountStanding.objects.select_for_update(of=("self",)).order_by("account_id")
-    before = {row.account_id: row for row in lock.filter(account__in=account_ids)}
-    if new := [pk for pk in account_ids if pk not in before]:
-        empty = {"as_of": today, "fit": 0, "score": 0, "momentum": 0, "coverage_percent": 0, "refreshed_at": at}
-        AccountStanding.objects.bulk_create([AccountStanding(account_id=pk, **empty) for pk in new], ignore_conflicts=True)
-        # Somebody may have made one of them a moment earlier; lock that, too.
-        list(lock.filter(account__in=new).values_list("pk"))
-    return before
+    ends = (first, last or states.ENDLESS)
+    here = Account.objects.filter(pk__range=ends).order_by("pk")
+    with transaction.atomic():
+        ids = states.hold(list(here.values_list("pk", flat=True)))
+        for some in _parts(sorted(due(ends, day=day).intersection(ids))):
+            _learn(here.select_related("owner").in_bulk(some), today=day, at=at)
+        done = states.bring_up_range(first, last, day=day, at=at)
+        sales_alerts.warming_up(done.became_warm, at=at)
+    return len(ids)
 
 
-def _scores(account_ids: Collection[int], day: date) -> dict[int, Decimal]:
-    """Give the scores of a day; who has none has nothing."""
-    kept = EngagementScore.objects.on(day).filter(account__in=account_ids).order_by()
-    return dict.fromkeys(account_ids, Decimal(0)) | dict(kept.values_list("account_id", "score"))
+def _parts(account_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (account_ids[start : start + LEARNED_AT_ONCE] for start in range(0, len(account_ids), LEARNED_AT_ONCE))
 
 
-def _standings(
-    found: Mapping[int, Account], now: Mapping[int, Decimal], *, then: Mapping[int, engagement.Scored], today: date, at: datetime
-) -> list[AccountStanding]:
-    """Write the standing of each account, from its score now and then, its fit and its coverage."""
+def due(ends: tuple[int, int], *, day: date) -> set[int]:
+    """Choose the accounts with ids between two ends of which fit and coverage may differ from what was written last."""
+    since = datetime.combine(day - timedelta(days=2), time.min, tzinfo=crm_policy.ZONE)
+    here = Account.objects.filter(pk__range=ends).order_by()
+    if IdealCustomerProfile.history.filter(history_date__gte=since).exists():
+        return set(here.values_list("pk", flat=True))
+    turn = here.annotate(turn=F("pk") % SEVENTH).filter(turn=day.toordinal() % SEVENTH)
+    unknown = here.filter(Q(standing=None) | Q(fit=None))
+    changed = Account.history.filter(id__range=ends, history_date__gte=since)
+    found = {pk for rows in (turn, unknown, changed) for pk in rows.values_list("id", flat=True)}
+    return found.union(*(set(rows.values_list("account_id", flat=True)) for rows in _moving(ends, since=since, day=day)))
+
+
+def _moving(ends: tuple[int, int], *, since: datetime, day: date) -> Iterator[QuerySet[Any]]:
+    """Give what moves an account: people, roles, deals, activities new or too old to be called engaged, what waits for a successor."""
+    at_these = {"account_id__gte": ends[0], "account_id__lte": ends[1]}
+    aged = day - timedelta(days=crm_policy.DMU.engaged_within_days)
+    for model in (Contact, DmuMembership, Opportunity):
+        yield model.history.filter(**at_these, history_date__gte=since)
+    yield ActivityChange.objects.filter(**at_these)
+    yield DayCount.objects.filter(**at_these, day__range=(aged - timedelta(days=2), aged))
+    yield JobChangeSignal.objects.waiting().filter(**at_these)
+    yield FollowUp.objects.open().filter(**at_these, reason=FollowUp.Reason.FIND_SUCCESSOR)
+
+
+def _learn(found: Mapping[int, Account], *, today: date, at: datetime) -> None:
+    """Settle what is open, and write fit and coverage of accounts; score and momentum stay as they are."""
+    job_changes.settle(found.keys(), at=at)
     fits, coverage = icp.of_accounts(found), dmu.coverage(found.values(), at=at)
     icp.store(fits, at=at)
     standings = [
@@ -78,25 +102,22 @@ def _standings(
             account_id=pk,
             as_of=today,
             fit=fits[pk].points,
-            score=now[pk],
-            momentum=now[pk] - then[pk].score_1,
+            score=0,
+            momentum=0,
             coverage_percent=coverage[pk].percent,
             coverage_states=coverage[pk].states,
             is_single_threaded=coverage[pk].is_single_threaded,
             refreshed_at=at,
         )
         for pk in found
-        if pk in then and pk in fits
+        if pk in fits
     ]
     AccountStanding.objects.bulk_create(
         standings,
         update_conflicts=True,
         unique_fields=["account"],
-        update_fields=[
-            "as_of", "fit", "score", "momentum", "coverage_percent", "coverage_states", "is_single_threaded", "refreshed_at",
-        ],
-    )  # fmt: skip
-    return standings
+        update_fields=["fit", "coverage_percent", "coverage_states", "is_single_threaded"],
+    )
 
 
 def changed(*, at: datetime, limit: int = 1000) -> int:
@@ -124,4 +145,4 @@ def _refresh_waiting(account_ids: Collection[int], *, at: datetime) -> int:
     held = states.hold(there, skip_locked=True)
     # Looked up again: somebody may have done it a moment earlier.
     waiting = ActivityChange.objects.filter(account_id__in=held, day__lte=crm_policy.day_of(at))
-    return accounts(sorted(set(waiting.values_list("account_id", flat=True))), at=at)
+    return accounts(sorted(set(waiting.values_list("account_id", flat=True))), everybody=False, at=at)

@@ -74,9 +74,12 @@ def report(activities: int) -> None:
     run("VACUUM ANALYZE")
     show("full from day counts, with writes", lambda: whole(today))
     run("VACUUM ANALYZE")
+    # As a week after the start: until then every score of a week ago is computed anew, for none was kept.
+    StateMark.objects.update(settled_from=today - timedelta(days=8))
     for night, share in enumerate((0.001, 0.0027, 0.01), start=1):
-        news(accounts, round(rows * share), day=today + timedelta(days=night - 1), days=30)
         tomorrow = today + timedelta(days=night)
+        news(accounts, round(rows * share * 0.97), day=tomorrow, days=1)
+        news(accounts, round(rows * share * 0.03), day=today, days=30)
         waiting = ActivityChange.objects.count()
         show(f"night, {waiting} new ({100 * share:g} %)", lambda day=tomorrow: whole(day))  # type: ignore[misc]
     last = today + timedelta(days=3)

@@ -43,7 +43,10 @@ class EngagementScoreQuerySet(models.QuerySet["EngagementScore"]):
 class EngagementScore(models.Model):
     """How active an account's DMU was on a day: written again when the day is scored again, never added."""
 
-    account = models.ForeignKey(Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="engagement_scores")
+    # Each index more is a tenth of the night; the one of account and day serves for the account.
+    account = models.ForeignKey(
+        Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="engagement_scores", db_index=False
+    )
     day = models.DateField(_("day"))
     # R, F and X of the formula; the score follows from X, rounded half up to one decimal.
     weighted_points = models.FloatField(_("weighted points"))
@@ -51,7 +54,9 @@ class EngagementScore(models.Model):
     x = models.FloatField()
     score = models.DecimalField(_("score"), max_digits=4, decimal_places=1)
     active_roles = models.JSONField(_("active roles"), default=list)
-    parameters = models.ForeignKey(ScoreParameters, verbose_name=_("parameters"), on_delete=models.PROTECT, related_name="+")
+    parameters = models.ForeignKey(
+        ScoreParameters, verbose_name=_("parameters"), on_delete=models.PROTECT, related_name="+", db_index=False
+    )
 
     objects = EngagementScoreQuerySet.as_manager()
 

@@ -83,8 +83,6 @@ class ContactState(Sums):
 
     class Meta:
         verbose_name, verbose_name_plural = _("contact state"), _("contact states")
-        # Who may have to be seated again: everybody but those without a role who are there.
-        indexes = [models.Index(fields=["account_id"], condition=Q(weight=0) | Q(roles__gt=0), name="contact_state_seated")]
 
     def __str__(self) -> str:
         return f"{self.account_id}, {self.contact_id}"
@@ -118,6 +116,8 @@ class StateMark(models.Model):
     anchor = models.DateField(null=True)
     first_day = models.DateField(null=True)
     last_day = models.DateField(null=True)
+    # From this day on the scores that were kept are those that would be computed now: nothing of before it was changed since.
+    settled_from = models.DateField(null=True)
 
     objects = models.Manager["StateMark"]()
 

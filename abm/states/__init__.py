@@ -6,8 +6,8 @@ people by their roles of the day, adds accounts up, and writes their scores. All
 
 import logging
 from collections.abc import Collection
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import date, datetime, time, timedelta
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
@@ -15,25 +15,36 @@ from abm.models import AccountState, ContactState, DayCount, StateMark
 from abm.states import counting, folding, jobs, scores, seating, summing, weights
 from abm.states.jobs import one, run
 from abm.states.weights import Numbers
-from crm import bulk
+from crm import bulk, policy
 from crm.models import Account, ActivityChange
 
 logger = logging.getLogger(__name__)
 
 
+class Done(NamedTuple):
+    """What a job did: rows of account sums that changed, and the accounts that became warm."""
+
+    changed: int
+    became_warm: list[int]
+
+
 @transaction.atomic
-def bring_up(account_ids: Collection[int], *, day: date, at: datetime) -> int:
-    """Bring the states and scores of these accounts to a day; give how many accounts' sums changed."""
+def bring_up(account_ids: Collection[int], *, day: date, at: datetime, everybody: bool = True) -> Done:
+    """Bring the states, scores and standings of these accounts to a day.
+
+    Looks at where everybody sits; without `everybody` only where the dates or the history tell of a change, as is
+    enough for a night.
+    """
     hold(account_ids)
     jobs.begin()
     jobs.choose(account_ids)
-    return _work(weights.of_day(day, at=at), at=at)
+    return _work(weights.of_day(day, at=at), everybody=everybody, at=at)
 
 
-def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> int:
-    """Bring every account with an id from first to last, or with any later one, to a day; give how many accounts' sums changed."""
-    here = Account.objects.filter(pk__gte=first, pk__lte=last or ENDLESS)
-    return bring_up(list(here.values_list("pk", flat=True)), day=day, at=at)
+def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> Done:
+    """Bring every account with an id from first to last, or with any later one, to a day, as a night does."""
+    here = Account.objects.filter(pk__gte=first, pk__lte=last or ENDLESS).order_by()
+    return bring_up(list(here.values_list("pk", flat=True)), day=day, at=at, everybody=False)
 
 
 def hold(account_ids: Collection[int], *, skip_locked: bool = False) -> list[int]:
@@ -42,7 +53,7 @@ def hold(account_ids: Collection[int], *, skip_locked: bool = False) -> list[int
     Whoever changes what is derived from activities takes this lock first. With `skip_locked` those that somebody else
     works on are left out.
     """
-    marks = StateMark.objects.filter(pk__in=account_ids)
+    marks = StateMark.objects.filter(pk__among=list(account_ids))
     missing = sorted(set(account_ids) - set(marks.values_list("pk", flat=True)))
     StateMark.objects.bulk_create([StateMark(account_id=pk, version="") for pk in missing], ignore_conflicts=True)
     taken = marks.select_for_update(skip_locked=skip_locked, no_key=True).order_by("pk")
@@ -88,23 +99,53 @@ def sweep(*, at: datetime) -> int:
     return len(gone)
 
 
-def _work(numbers: Numbers, *, at: datetime) -> int:
+def _work(numbers: Numbers, *, everybody: bool, at: datetime) -> Done:
     numbers = _ahead(numbers, at=at)
     _find_stale(numbers)
     counting.claim(numbers)
     _heal(numbers)
+    if everybody:
+        run("INSERT INTO job_due SELECT account_id FROM job_account")
+        run("INSERT INTO job_unsettled SELECT account_id FROM job_account")
+    else:
+        seating.find_due(since=_last_told(numbers))
     seating.hold(numbers)
     if summing.shift(numbers) + summing.rebuild(numbers):
         summing.write(numbers)
+    seating.seat(numbers)
+    changed = folding.fold()
+    summing.clear()
+    _mark(numbers)
+    scores.store(numbers)
+    scores.compare(numbers)
+    return Done(changed, scores.follow(numbers, at=at))
+
+
+def _last_told(numbers: Numbers) -> datetime:
+    """Give since when history is read: a day before the job's accounts were last worked on, for clocks differ."""
+    last = one(f"SELECT MIN(last_day) FROM abm_statemark AS k WHERE version <> '' AND {OF_THE_JOB}")
+    last_day = date.fromisoformat(str(last)) if last else numbers.day
+    return datetime.combine(last_day - timedelta(days=1), time.min, tzinfo=policy.ZONE)
+
+
+def _mark(numbers: Numbers) -> None:
+    """Write down how far the job's accounts are, and from which day on their kept scores are those that would be computed now.
+
+    That begins anew today when something of an earlier day came in, when people sit otherwise, and after a night that was skipped.
+    """
+    come_in = "SELECT account_id FROM job_moved WHERE day < %(day)s UNION SELECT account_id FROM job_seated"
     run(
-        "UPDATE abm_statemark AS k SET version = %(version)s, anchor = %(anchor)s, first_day = %(first_day)s, last_day = %(day)s "
-        f"WHERE {OF_THE_JOB}",
+        f"INSERT INTO job_unsettled SELECT account_id FROM ({come_in}) AS late WHERE true ON CONFLICT (account_id) DO NOTHING",
         numbers.values,
     )
-    seating.seat(numbers)
-    touched = folding.fold()
-    scores.store(numbers)
-    return touched
+    unsettled = "SELECT account_id FROM job_unsettled"
+    values = numbers.values | {"yesterday": numbers.day - timedelta(days=1)}
+    run(
+        "UPDATE abm_statemark AS k SET version = %(version)s, anchor = %(anchor)s, first_day = %(first_day)s, last_day = %(day)s, "
+        f"settled_from = CASE WHEN settled_from IS NULL OR version <> %(version)s OR last_day < %(yesterday)s OR account_id IN ({unsettled}) THEN %(day)s ELSE settled_from END "
+        f"WHERE {OF_THE_JOB}",
+        values,
+    )
 
 
 ENDLESS = 2**62
@@ -130,8 +171,8 @@ def _ahead(numbers: Numbers, *, at: datetime) -> Numbers:
 
 def _find_stale(numbers: Numbers) -> None:
     """Choose whose sums are made anew: from activities where counts are missing or wrong, from counts where numbers or month are others."""
-    asked = f"SELECT account_id FROM crm_activitychange AS k WHERE kind = '{ActivityChange.COUNT_ANEW}' AND {OF_THE_JOB}"
-    if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB} UNION {asked}"):
+    _doubt(f"SELECT account_id FROM crm_activitychange WHERE kind = '{ActivityChange.COUNT_ANEW}'")
+    if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB}"):
         bulk.look_at("job_stale")
         counting.recount(numbers)
     run(
@@ -143,7 +184,13 @@ def _find_stale(numbers: Numbers) -> None:
 
 def _heal(numbers: Numbers) -> None:
     """Count an account anew of which more was taken back than there was; that is an error of ours, and is logged as one."""
-    wrong = run("INSERT INTO job_stale SELECT DISTINCT account_id FROM job_moved WHERE after_n < 0 ON CONFLICT (account_id) DO NOTHING")
-    if wrong:
-        logger.error("%s accounts had day counts below zero and are counted anew", wrong)
+    wrong = "SELECT account_id FROM job_moved WHERE after_n < 0"
+    if _doubt(wrong):
+        run(f"INSERT INTO job_stale {wrong} GROUP BY 1 ON CONFLICT (account_id) DO NOTHING")
+        logger.error("Accounts had day counts below zero and are counted anew")
         counting.recount(numbers)
+
+
+def _doubt(account_ids: str) -> int:
+    """Have those of the job's accounts counted anew that a query gives."""
+    return run(f"UPDATE abm_statemark AS k SET version = '' WHERE {OF_THE_JOB} AND account_id IN ({account_ids})")

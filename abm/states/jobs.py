@@ -7,15 +7,19 @@ from django.db import connection
 
 from crm import bulk
 
+_WHO = "account_id bigint, contact_id bigint"
+_SUMS = "short bigint, middle bigint, long bigint"
+# Each with a key: whatever the planner expects, no join looks at all of one for each row of another.
 TABLES = {
     "job_account": "account_id bigint PRIMARY KEY",
     "job_stale": "account_id bigint PRIMARY KEY",
-    "job_moved": "account_id bigint, contact_id bigint, day date, kind varchar(30), before_n integer, after_n integer",
-    "job_shifted": "account_id bigint, contact_id bigint, short bigint, middle bigint, long bigint",
-    "job_candidate": "account_id bigint, contact_id bigint",
-    "job_held": "account_id bigint, contact_id bigint, weight integer, roles integer",
-    "job_seated": "account_id bigint, contact_id bigint, weight integer, roles integer",
-    "job_touched": "account_id bigint PRIMARY KEY",
+    "job_moved": f"{_WHO}, day date, kind varchar(30), before_n integer, after_n integer, PRIMARY KEY (account_id, contact_id, day, kind)",
+    "job_shifted": f"{_WHO}, {_SUMS}, PRIMARY KEY (account_id, contact_id)",
+    "job_due": "account_id bigint PRIMARY KEY",
+    "job_held": f"{_WHO}, weight integer, roles integer, PRIMARY KEY (account_id, contact_id)",
+    "job_seated": f"{_WHO}, weight integer, roles integer, was_weight integer, was_roles integer, PRIMARY KEY (account_id, contact_id)",
+    "job_unsettled": "account_id bigint PRIMARY KEY",
+    "job_then": "account_id bigint PRIMARY KEY, score numeric(4, 1)",
 }
 
 

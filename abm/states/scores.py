@@ -1,15 +1,18 @@
-"""From the sums of accounts to their scores of a day, for all accounts of a job in one statement."""
+"""From the sums of accounts to their scores of a day, for all accounts of a job in one statement, and to their standings."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import chain, combinations
 
 from django.db import connection
 
 from abm import policy
 from abm.engagement import breadth
+from abm.states import folding, seating, summing
 from abm.states.jobs import run
 from abm.states.seating import BITS
-from abm.states.weights import HUNDREDTHS, Numbers
+from abm.states.weights import HUNDREDTHS, NAMES, Numbers
+from crm import bulk
 from crm.policy import DMU
 
 # A hair below: what is a whole point in decimals may be a billionth less in fixed point.
@@ -17,14 +20,14 @@ HAIR = 1e-6
 
 
 def _breadths() -> str:
-    """List for each set of required roles, as bits, each of its parts: the bits, the breadth, and the names as JSON."""
+    """List for each set of required roles each of its parts: one key made of the bits of both, the breadth, and the names as JSON."""
     rows = []
     for all_bits, required in {sum(BITS[role] for role in row.roles): row.roles for row in DMU.required}.items():
         for bits in {sum(part) for part in _parts([BITS[role] for role in required])}:
             names = [f'"{role}"' for role in required if BITS[role] & bits]
             factor = breadth(len(names), len(required), numbers=policy.SCORING)
             rows.append(
-                f"SELECT {all_bits} AS required, {bits} AS active, CAST({factor!r} AS double precision) AS breadth, '[{', '.join(names)}]' AS names"
+                f"SELECT {all_bits * 32 + bits} AS bits, CAST({factor!r} AS double precision) AS breadth, '[{', '.join(names)}]' AS names"
             )
     return " UNION ALL ".join(rows)
 
@@ -41,21 +44,21 @@ def _required() -> str:
     return f"CASE {cases} END"
 
 
-def _scored() -> str:
-    """Select R, F and X, the score to one decimal, and the active roles of the job's accounts."""
-    factors = {name: f"CAST(%({name})s AS double precision)" for name in ("short", "middle", "long")}
+def _scored(sums_of_accounts: str) -> str:
+    """Select R, F and X, the score to one decimal, and the active roles of accounts, from their sums and those of their roles."""
+    factors = {name: f"CAST(%({name})s AS double precision)" for name in NAMES}
     live = "(" + " + ".join(f"s.{name} * {factor}" for name, factor in factors.items()) + ")"
     bits = " ".join(f"WHEN '{role}' THEN {bit}" for role, bit in BITS.items())
     active = f"s.role <> '' AND {live} >= {policy.SCORING.role_counts_from_points - HAIR}"
     sums = (
         f"SELECT s.account_id, SUM(CASE WHEN s.role = '' THEN {live} / {HUNDREDTHS} ELSE 0 END) AS r, "
         f"SUM(CASE WHEN {active} THEN CASE s.role {bits} END ELSE 0 END) AS active "
-        "FROM abm_accountstate AS s JOIN job_account AS j ON j.account_id = s.account_id GROUP BY 1"
+        f"FROM ({sums_of_accounts}) AS s GROUP BY 1"
     )
     facts = f"SELECT f.account_id, f.r, CAST(f.active AS integer) AS active, {_required()} AS required FROM ({sums}) AS f JOIN crm_account AS a ON a.id = f.account_id"
     parts = (
         f"SELECT f.account_id, f.r, b.breadth, f.r * b.breadth AS x, b.names FROM ({facts}) AS f "
-        f"JOIN ({_breadths()}) AS b ON b.required = f.required AND b.active = (f.active & f.required)"
+        f"JOIN ({_breadths()}) AS b ON b.bits = f.required * 32 + (f.active & f.required)"
     )
     # Half up; in fixed point a half may be a billionth less.
     score = f"FLOOR(1000.0 * x / (x + {policy.SCORING.half_saturation}) + 0.5 + {HAIR}) / 10.0"
@@ -64,13 +67,56 @@ def _scored() -> str:
 
 def store(numbers: Numbers) -> int:
     """Write the scores of the job's accounts, and none of who has none; give how many."""
-    short, middle, long = numbers.factors
-    values = {"short": short, "middle": middle, "long": long, "day": numbers.day, "version": numbers.version}
+    values = numbers.values | dict(zip(NAMES, numbers.factors, strict=True))
     run("DELETE FROM abm_engagementscore WHERE day = %(day)s AND account_id IN (SELECT account_id FROM job_account)", values)
     names = "CAST(names AS jsonb)" if connection.vendor == "postgresql" else "names"
+    sums = "SELECT s.* FROM abm_accountstate AS s JOIN job_account AS j ON j.account_id = s.account_id"
     return run(
         "INSERT INTO abm_engagementscore (account_id, day, weighted_points, breadth, x, score, active_roles, parameters_id) "
-        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored()}) AS scored "
+        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored(sums)}) AS scored "
         f"WHERE score >= {policy.NIGHTLY.history_from_score} ORDER BY account_id",
         values,
     )
+
+
+def compare(numbers: Numbers) -> None:
+    """Write down what the job's accounts are compared with: the score of a week ago, as it would be computed now.
+
+    What was kept then is that, unless something of before that day was changed since; then it is computed from the day counts.
+    """
+    then = numbers.ago(policy.ALERTS.compared_with_days_ago)
+    marks = "FROM abm_statemark AS k JOIN job_account AS j ON j.account_id = k.account_id"
+    run(
+        f"INSERT INTO job_then SELECT e.account_id, e.score {marks} JOIN abm_engagementscore AS e ON e.account_id = k.account_id "
+        "AND e.day = %(day)s WHERE k.settled_from <= %(day)s",
+        {"day": then.day},
+    )
+    run("DELETE FROM job_unsettled")
+    if run(f"INSERT INTO job_unsettled SELECT k.account_id {marks} WHERE k.settled_from > %(day)s", {"day": then.day}):
+        bulk.look_at("job_unsettled")
+        seating.hold(then, at="job_unsettled")
+        weight, roles = seating.seat_of("s")
+        people = f"SELECT s.*, {weight} AS weight, {roles} AS roles FROM ({summing.people_of('job_unsettled')}) AS s {seating.SEATS.format(of='s')}"
+        values = then.values | dict(zip(NAMES, then.factors, strict=True))
+        run(f"INSERT INTO job_then SELECT account_id, score FROM ({_scored(folding.accounts_of(people))}) AS scored", values)
+
+
+def follow(numbers: Numbers, *, at: datetime) -> list[int]:
+    """Bring score and momentum of the job's standings to the day; give the accounts that became warm just now."""
+    values = {"day": numbers.day, "at": connection.ops.adapt_datetimefield_value(at)}
+    now = (
+        "SELECT j.account_id, COALESCE(e.score, 0) AS score, ROUND(COALESCE(e.score, 0) - COALESCE(t.score, 0), 1) AS momentum "
+        "FROM job_account AS j LEFT JOIN abm_engagementscore AS e ON e.account_id = j.account_id AND e.day = %(day)s "
+        "LEFT JOIN job_then AS t ON t.account_id = j.account_id"
+    )
+    warm = f"{{of}}.score >= {policy.ALERTS.warming_up_from_score} AND {{of}}.momentum >= {policy.ALERTS.warming_up_points}"
+    crossed = f"SELECT n.account_id FROM ({now}) AS n JOIN abm_accountstanding AS a ON a.account_id = n.account_id WHERE {warm.format(of='n')} AND NOT ({warm.format(of='a')}) ORDER BY 1"
+    with connection.cursor() as cursor:
+        cursor.execute(crossed, values)
+        became_warm = [int(pk) for (pk,) in cursor.fetchall()]
+    run(
+        f"UPDATE abm_accountstanding AS a SET as_of = %(day)s, score = n.score, momentum = n.momentum, refreshed_at = %(at)s "
+        f"FROM ({now}) AS n WHERE a.account_id = n.account_id",
+        values,
+    )
+    return became_warm

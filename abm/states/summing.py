@@ -2,7 +2,7 @@
 
 from abm.states.jobs import run
 from abm.states.seating import SEATS, seat_of
-from abm.states.weights import Numbers
+from abm.states.weights import NAMES, Numbers
 from crm import bulk
 
 # Not d.day itself: PostgreSQL would rather look up each day of the table of weights than read the counts once.
@@ -11,7 +11,6 @@ _WEIGHT = (
     "AND w.kind = {of}.kind AND w.day = COALESCE({of}.day, {of}.day)"
 )
 _CURRENT = "JOIN abm_statemark AS k ON k.account_id = {of}.account_id AND k.account_id NOT IN (SELECT account_id FROM job_stale)"
-_SUMS = ", ".join(f"CAST(SUM(CASE WHEN term = {term} THEN worth ELSE 0 END) AS bigint)" for term in range(3))
 
 
 def _worth(times: str) -> str:
@@ -41,20 +40,31 @@ def shift(numbers: Numbers) -> int:
 def rebuild(numbers: Numbers) -> int:
     """Sum up per person of the job's stale accounts all that is in the window; give how many people that are."""
     run("DELETE FROM abm_contactstate WHERE account_id IN (SELECT account_id FROM job_stale)")
-    weight = _WEIGHT.format(of="d")
+    return run(f"INSERT INTO job_shifted {people_of('job_stale')}", numbers.values)
+
+
+def people_of(at: str) -> str:
+    """Select, for the accounts of a table of the job, the sums of each person over the window."""
     groups = (
         f"SELECT d.account_id, d.contact_id, w.term, {_worth('d.count')} AS worth FROM abm_daycount AS d "
-        f"JOIN job_stale AS j ON j.account_id = d.account_id {weight} WHERE d.day BETWEEN %(first_day)s AND %(day)s"
+        f"JOIN {at} AS j ON j.account_id = d.account_id {_WEIGHT.format(of='d')} "
+        # Nor here: half a year is most of the table, and its index by day the long way round.
+        "WHERE COALESCE(d.day, d.day) BETWEEN %(first_day)s AND %(day)s"
     )
-    return _sum_up(groups, numbers)
+    return _summed(groups)
 
 
 def _sum_up(groups: str, numbers: Numbers) -> int:
-    return run(f"INSERT INTO job_shifted SELECT account_id, contact_id, {_SUMS} FROM ({groups}) AS groups GROUP BY 1, 2", numbers.values)
+    return run(f"INSERT INTO job_shifted {_summed(groups)}", numbers.values)
+
+
+def _summed(groups: str) -> str:
+    sums = ", ".join(f"CAST(SUM(CASE WHEN term = {term} THEN worth ELSE 0 END) AS bigint) AS {name}" for term, name in enumerate(NAMES))
+    return f"SELECT account_id, contact_id, {sums} FROM ({groups}) AS groups GROUP BY 1, 2"
 
 
 def write(numbers: Numbers) -> None:
-    """Add what was summed up to the sums that are kept; who is new gets a seat, and who did nothing that weighs anything goes."""
+    """Add what was summed up to the sums that are kept; who is new gets a seat."""
     bulk.look_at("job_shifted")
     weight, roles = seat_of("n")
     run(
@@ -65,6 +75,10 @@ def write(numbers: Numbers) -> None:
         "middle = abm_contactstate.middle + excluded.middle, long = abm_contactstate.long + excluded.long",
         numbers.values,
     )
+
+
+def clear() -> None:
+    """Let those go who did nothing that weighs anything any more; after their accounts were told."""
     run(
         "DELETE FROM abm_contactstate AS s WHERE short = 0 AND middle = 0 AND long = 0 "
         "AND EXISTS (SELECT 1 FROM job_shifted AS n WHERE n.account_id = s.account_id AND n.contact_id = s.contact_id)"

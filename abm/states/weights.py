@@ -18,6 +18,8 @@ from crm import bulk
 
 ONE = 2**28
 HUNDREDTHS = 100
+# The three sums, the shortest half-life first.
+NAMES = ("short", "middle", "long")
 
 
 class Numbers(NamedTuple):
@@ -34,6 +36,11 @@ class Numbers(NamedTuple):
     def values(self) -> dict[str, Any]:
         """Give what statements ask for by name."""
         return {"version": self.version, "anchor": self.anchor, "first_day": self.first_day, "day": self.day}
+
+    def ago(self, days: int) -> "Numbers":
+        """Give the numbers of an earlier day, against the same anchor."""
+        back = timedelta(days=days)
+        return self._replace(first_day=self.first_day - back, day=self.day - back)
 
     @property
     def factors(self) -> tuple[float, float, float]:
@@ -55,8 +62,8 @@ def of_day(day: date, *, at: datetime) -> Numbers:
 
 
 def _make_table(wanted: Numbers, kinds: Mapping[str, policy.KindWeight]) -> None:
-    """Write the weight of each kind on each day that this month's scores can look at."""
-    first = wanted.anchor.replace(day=1) - timedelta(days=policy.SCORING.window_days)
+    """Write the weight of each kind on each day that this month's scores, and those they are compared with, can look at."""
+    first = wanted.anchor.replace(day=1) - timedelta(days=policy.SCORING.window_days + policy.ALERTS.compared_with_days_ago)
     days = [first + timedelta(days=number) for number in range((wanted.anchor - first).days + 1)]
     rows = (_row(wanted, name, kind, day) for name, kind in kinds.items() for day in days)
     DayWeight.objects.bulk_create(rows, batch_size=1_000, ignore_conflicts=True)

@@ -46,6 +46,7 @@ def within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
 
 
 @models.BigAutoField.register_lookup
+@models.BigIntegerField.register_lookup
 class Among(In):
     """`in` a subquery or a list, in the form that PostgreSQL looks up in the index, whatever else it would rather walk through.
 

@@ -77,20 +77,20 @@ def test_a_run_without_accounts_has_one_open_chunk_for_those_still_to_come(clock
 @pytest.mark.django_db
 def test_an_account_made_after_the_planning_belongs_to_the_last_chunk(clock, five_per_chunk, monkeypatch):
     AccountFactory.create_batch(6)
-    refreshed = []
+    real, refreshed = refresh.night, []
 
-    def meanwhile(account_ids, **_facts):
+    def meanwhile(first, last, **facts):
         if not refreshed:
             AccountFactory(name="late")
-        refreshed.append(account_ids)
-        return len(account_ids)
+        refreshed.append(real(first, last, **facts))
+        return refreshed[-1]
 
-    monkeypatch.setattr(refresh, "accounts", meanwhile)
+    monkeypatch.setattr(refresh, "night", meanwhile)
 
     nightly.run(DAY, clock=clock)
 
-    assert [len(ids) for ids in refreshed] == [5, 2]
-    assert refreshed[1][-1] == Account.objects.get(name="late").pk
+    assert refreshed == [5, 2]
+    assert AccountStanding.objects.filter(account__name="late").exists()
 
 
 @pytest.mark.django_db
@@ -136,16 +136,16 @@ def test_a_day_that_has_passed_gets_its_scores_and_leaves_standings_alone(clock)
 @pytest.mark.django_db
 def test_a_failing_chunk_is_recorded_and_the_others_go_on(clock, five_per_chunk, monkeypatch):
     accounts = [active_account(number, DAY) for number in range(12)]
-    real = refresh.accounts
+    real = refresh.night
 
-    def fail_halfway(account_ids, **facts):
-        done = real(account_ids, **facts)
-        if accounts[7].pk in account_ids:
+    def fail_halfway(first, last, **facts):
+        done = real(first, last, **facts)
+        if first <= accounts[7].pk <= last:
             raise DatabaseError("disk is full " + 600 * "x")
         return done
 
     with monkeypatch.context() as broken:
-        broken.setattr(refresh, "accounts", fail_halfway)
+        broken.setattr(refresh, "night", fail_halfway)
         run = nightly.run(DAY, clock=clock)
 
     failed = run.chunks.get(done_at=None)

@@ -14,14 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abm import engagement, nightly, policy, states
-from abm.models import AccountState, ContactState, DayCount, EngagementScore, StateMark
+from abm.models import AccountStanding, AccountState, ContactState, DayCount, EngagementScore, StateMark
 from crm import activities, merges
 from crm.models import Account, Activity, ActivityChange, Contact, DmuMembership, DmuRole
 from crm.policy import day_of
 from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory
 
 pytestmark = pytest.mark.django_db
-START = date(2026, 1, 20)
+# Long ago: what is written now stands out, and gets the date of its day.
+START = date(2024, 1, 20)
 KINDS = ["page_view", "email_open", "pricing_view", "email_reply", "meeting", "email_sent"]
 
 
@@ -56,10 +57,19 @@ def assert_scores_are_those_of_the_formula(day: date) -> None:
         assert row.active_roles == list(scored.active_roles)
 
 
+def assert_standings_are_those_of_the_formula(day: date) -> None:
+    """Score and momentum, however late what happened a week ago came in."""
+    standings = {row.account_id: (row.as_of, row.score, row.momentum) for row in AccountStanding.objects.all()}
+    now, then = (engagement.of_accounts(list(standings), as_of=on) for on in (day, day - timedelta(days=7)))
+    assert standings == {pk: (day, now[pk].score_1, now[pk].score_1 - then[pk].score_1) for pk in standings}
+
+
 @pytest.fixture
 def people(db: None) -> list[Contact]:
     """Two people at each of two accounts, one of them small."""
     accounts = [AccountFactory(employees=5), AccountFactory(employees=400)]
+    facts = {"as_of": START, "fit": 0, "score": 0, "momentum": 0, "coverage_percent": 0, "refreshed_at": noon(START)}
+    AccountStanding.objects.bulk_create(AccountStanding(account=account, **facts) for account in accounts)
     return [ContactFactory(account=account) for account in accounts for _ in range(2)]
 
 
@@ -67,7 +77,14 @@ class World:
     """What may happen to a few people, one thing after the other, as of a day that only moves on."""
 
     def __init__(self, people: list[Contact]) -> None:
-        self.people, self.day = people, START
+        self.people, self.day = people, START - timedelta(days=60)
+        self.remember()
+        self.day = START
+
+    def remember(self) -> None:
+        """Give the history of what was just done the date of its day."""
+        for model in (Account, Contact, DmuMembership):
+            model.history.filter(history_date__year__gte=2026).update(history_date=noon(self.day))
 
     def record(self, who: int, kind: int, ago: int, times: int) -> None:
         """Something happened, today or long ago; who=4 is an anonymous visitor."""
@@ -109,15 +126,21 @@ class World:
     def leave(self, who: int, in_days: int) -> None:
         contact = self.people[who % len(self.people)]
         left_on = None if contact.left_on else self.day + timedelta(days=in_days)
-        Contact.objects.filter(pk=contact.pk).update(left_on=left_on)
         contact.left_on = left_on
+        contact.save()
 
     def grow(self, employees: int) -> None:
-        Account.objects.filter(pk=self.people[0].account_id).update(employees=employees)
+        account = Account.objects.get(pk=self.people[0].account_id)
+        account.employees = employees
+        account.save()
 
     def work(self) -> None:
         """A refresh in the middle of the day."""
         states.bring_up([person.account_id for person in self.people], day=self.day, at=noon(self.day))
+
+    def last(self) -> None:
+        """The last thing that happens is a refresh, or a night."""
+        (self.work if self.day.day % 2 else lambda: self.sleep(1))()
 
     def sleep(self, nights: int) -> None:
         """So many nights pass, and only the last one is worked."""
@@ -157,11 +180,13 @@ def test_increments_equal_a_rebuild_bit_for_bit_and_the_formula(people: list[Con
         world = World([Contact.objects.get(pk=person.pk) for person in people])
         for name, values in deeds:
             getattr(world, name)(*values)
-        world.work()
+            world.remember()
+        world.last()
 
         kept = held()
         assert not ActivityChange.objects.exists()
         assert_scores_are_those_of_the_formula(world.day)
+        assert_standings_are_those_of_the_formula(world.day)
         rebuilt(world.day)
         assert held() == kept
         transaction.set_rollback(True)

@@ -70,7 +70,7 @@ def test_every_tab_of_a_list_answers_and_is_marked(account: Account, rep_client:
     assert [here(rep_client, query, page) for _label, query in tabs] == [[label] for label, _query in tabs]
 
 
-def test_saved_view_is_kept_from_the_address_and_opens_as_a_tab(account: Account, rep: User, rep_client: Client) -> None:
+def test_saved_view_is_settled_from_the_address_and_opens_as_a_tab(account: Account, rep: User, rep_client: Client) -> None:
     answer = rep_client.post(VIEWS, {"deed": "keep", "name": "Warm", "query": "score=warm&owner=all&p=4&nonsense=1"})
 
     view = SavedView.objects.get()
