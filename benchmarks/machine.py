@@ -69,7 +69,8 @@ class Mail:
         self.delivered = AT + timedelta(seconds=rolls.uniform(0, 6 * 3600))
         self.links = [f"https://www.example.nl/{name}/{number}" for number in range(rolls.choice((1, 2, 3, 3, 4, 5, 6, 8, 12)))]
         self.facts = NewActivity(contact.account_id, "email_sent", self.delivered, contact_id=contact.pk, message_id=f"{name}@mail.example")
-        sent = replace(self.facts, occurred_at=self.delivered - timedelta(seconds=rolls.uniform(0.5, 8)), external_id=f"{name}-sent")
+        self.queued = rolls.uniform(0.5, 8)
+        sent = replace(self.facts, occurred_at=self.delivered - timedelta(seconds=self.queued), external_id=f"{name}-sent")
         self.ours = [sent, replace(self.facts, kind="email_delivered", external_id=f"{name}-delivered")]
         if rolls.random() < 0.1:  # a provider that reports no deliveries
             self.ours.pop()
@@ -92,11 +93,11 @@ def scanner(mail: Mail) -> None:
     rolls = mail.rolls
     agent = rolls.choice(rolls.choices([agents for _weight, agents in SCANNERS], [weight for weight, _agents in SCANNERS])[0])
     start = rolls.choices(
-        [lambda: rolls.uniform(-3, 5), lambda: rolls.lognormvariate(3.7, 0.6), lambda: rolls.uniform(60, 600)], [30, 50, 20]
+        [lambda: rolls.uniform(-mail.queued, 5), lambda: rolls.lognormvariate(3.7, 0.6), lambda: rolls.uniform(60, 600)], [30, 50, 20]
     )[0]()
     step = rolls.choices([0.03, 0.3, 1.2, 3.0], [55, 25, 14, 6])[0]
     if rolls.random() < 0.3:
-        mail.opens(start - rolls.choice((0.2, 1.5, rolls.uniform(3, 30))), agent)
+        mail.opens(max(0.2 - mail.queued, start - rolls.choice((0.2, 1.5, rolls.uniform(3, 30)))), agent)
     moment = start
     for link in mail.links if rolls.random() < 0.9 else rolls.sample(mail.links, (len(mail.links) + 1) // 2):
         mail.clicks(moment, agent, link)

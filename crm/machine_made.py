@@ -16,6 +16,7 @@ VISITS = frozenset({"page_view", "pricing_view", "download"})
 ARRIVALS = frozenset({"email_sent", "email_delivered"})
 # What can change the verdict on something near it.
 WATCHED = MAIL | VISITS | ARRIVALS
+_COMPANY = "scanner_company"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def judge(events: Iterable[Event], arrivals: Iterable[Arrival] = ()) -> dict[int
 
 
 class _Case:
-    """The events of one recipient, judged in five steps; each reads what the steps before found, and none is undone."""
+    """The events of one recipient, judged step by step; each reads what the steps before found, and none is undone."""
 
     def __init__(self, events: Iterable[Event], arrivals: Iterable[Arrival]) -> None:
         self.numbers = policy.MACHINE_MADE
@@ -61,15 +62,17 @@ class _Case:
         self.opens = self._of({OPEN})
 
     def verdicts(self) -> dict[int, str]:
-        near, breath = self.numbers.company_seconds, self.numbers.reading_seconds
-        self._mark(_sweeps([click for click in self.clicks if not self._is_persons(click)], self.numbers), "link_scanner")
-        self._mark(_near(self.opens, self._machines(self.clicks), before=near, after=near), "scanner_company")
+        numbers = self.numbers
+        self._mark(_sweeps([click for click in self.clicks if not self._is_persons(click)], numbers), "link_scanner")
+        self._mark(_near(self.opens, self._machines(self.clicks), before=numbers.company_seconds, after=numbers.company_seconds), _COMPANY)
+        self._mark(_same_program(self.opens, self._machines(self.clicks), before=0, after=numbers.picture_seconds), _COMPANY)
         read = _Moments((event.message_id, event.at) for event in self.opens if not self.found[event.id])
         instant = [click for click in self.clicks if not self.found[click.id] and self._is_instant(click, read)]
         self._mark(instant, "instant_click")
-        self._mark(_near(self.opens, self._machines(instant), before=breath, after=breath), "scanner_company")
-        landed = _near(self._of(VISITS), self._machines(self.clicks), before=self.numbers.landing_seconds, after=0)
-        self._mark(landed, "scanner_company")
+        self._mark(_near(self.opens, self._machines(instant), before=numbers.reading_seconds, after=numbers.reading_seconds), _COMPANY)
+        tail = numbers.same_program_seconds
+        self._mark(_same_program(self.clicks, self._machines(self.clicks), before=tail, after=tail), _COMPANY)
+        self._mark(_near(self._of(VISITS), self._machines(self.clicks), before=numbers.landing_seconds, after=0), _COMPANY)
         return self.found
 
     def _of(self, kinds: Iterable[str]) -> list[Event]:
@@ -102,9 +105,10 @@ class _Case:
     def _arrival(self, event: Event, seconds: int) -> float | None:
         """Give the first arrival of an event's mail in so many seconds before it.
 
-        Of a mail that is known by name also after it: gateways scan before they accept.
+        Of a mail that is known by name also a little after it: gateways scan before they accept, and nobody reads before that.
         """
-        named = self.arrived.first(event.message_id, event.at - seconds, event.at + seconds) if event.message_id else None
+        after = self.numbers.before_delivery_seconds
+        named = self.arrived.first(event.message_id, event.at - seconds, event.at + after) if event.message_id else None
         return named if named is not None else self.arrived.first(event.message_id, event.at - seconds, event.at, is_vague=True)
 
     def _is_instant(self, click: Event, read: "_Moments") -> bool:
@@ -134,6 +138,13 @@ class _Moments:
             lists = [self._of.get(message_id, []), self._of.get("", [])] if message_id else [self._all]
         found = [moments[place] for moments in lists if (place := bisect_left(moments, low)) < len(moments) and moments[place] <= high]
         return min(found, default=None)
+
+
+def _same_program(events: Iterable[Event], clicks: Sequence[Event], *, before: int, after: int) -> list[Event]:
+    """Give the events that the same program made as one of these clicks, in a mail known to be the same, within so many seconds."""
+    moments = _Moments((f"{click.message_id} {click.user_agent}", click.at) for click in clicks if click.user_agent)
+    named = ((event, f"{event.message_id} {event.user_agent}") for event in events)
+    return [event for event, name in named if moments.first(name, event.at - before, event.at + after) is not None]
 
 
 def _near(events: Iterable[Event], clicks: Sequence[Event], *, before: int, after: int) -> list[Event]:

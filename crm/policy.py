@@ -118,22 +118,28 @@ class MachineMade:
     three_links_seconds: int = 5
     five_links_seconds: int = 15
     # Nobody gets, opens, reads and clicks this fast with pictures switched off. Senders' filters use 10 to 60.
-    instant_click_seconds: int = 30
+    instant_click_seconds: int = 20
     # An open this long before a click shows that somebody read; a scanner fetches picture and link in one breath.
     reading_seconds: int = 2
     instant_open_seconds: int = 2
-    # A proxy shows pictures to readers, but in front of the mailbox a scanner's fetch comes first (84 % within 20, same log).
-    proxy_open_seconds: int = 20
+    # A proxy shows pictures to readers; one that comes this soon was loaded by a scanner in front of the mailbox.
+    proxy_open_seconds: int = 10
+    # Gateways open and click before they accept a mail, and 'delivered' is stamped once they do.
+    before_delivery_seconds: int = 30
     # What else happens this near to a machine's clicks belongs to them: its open; its visit of the page behind the link.
     company_seconds: int = 5
     landing_seconds: int = 10
+    # The same, where the very same program did it: its picture (a median of 33 seconds before the sweep, same log), its slow rest.
+    picture_seconds: int = 40
+    same_program_seconds: int = 15
 
     @property
     def reach_seconds(self) -> int:
         """How far from an event another one can lie on which its verdict depends, over all steps of the rule."""
         sweep = max(self.two_links_seconds, self.three_links_seconds, self.five_links_seconds)
-        arrival = max(self.instant_click_seconds, self.instant_open_seconds, self.proxy_open_seconds)
-        return sweep + self.company_seconds + self.reading_seconds + self.landing_seconds + 2 * arrival
+        arrival = max(self.instant_click_seconds, self.instant_open_seconds, self.proxy_open_seconds, self.before_delivery_seconds)
+        company = max(self.company_seconds, self.picture_seconds)
+        return sweep + company + 2 * arrival + self.reading_seconds + self.same_program_seconds + self.landing_seconds
 
 
 @dataclass(frozen=True)
