@@ -102,12 +102,12 @@ def record_many(rows: Sequence[NewActivity], *, source: str, at: datetime, by: U
         raise Invalid(_("Name the source of these activities."), detail={"source": _("This may not be empty.")})
     ordered = sorted(enumerate(rows), key=lambda pair: (pair[1].external_id, pair[0]))
     with transaction.atomic():
-        watched = [row for row in rows if row.kind in machine_made.WATCHED and row.contact_id]
-        verdicts.hold({row.account_id for row in watched}, {row.contact_id for row in watched if row.contact_id})
+        watched = {index: row for index, row in enumerate(rows) if row.kind in machine_made.WATCHED and row.contact_id}
+        verdicts.hold({row.account_id for row in watched.values()}, {row.contact_id for row in watched.values() if row.contact_id})
         outcomes = [done for chunk in _chunks(ordered) for done in _record_chunk(chunk, source=source, at=at, by=by)]
-        made = [rows[done.index] for done in outcomes if done.created]
-        judged = verdicts.judge_again(_touched(made))
-        activity_changes.tell(judged | {row.account_id for row in made})
+        made = {done.index for done in outcomes if done.created}
+        new = (verdicts.Touched(row.contact_id or 0, row.occurred_at) for index, row in watched.items() if index in made)
+        activity_changes.tell(verdicts.judge_again(new) | {rows[index].account_id for index in made})
     return sorted(outcomes, key=lambda done: done.index)
 
 
@@ -263,16 +263,10 @@ def correct(activity: Activity, *, at: datetime, by: User | None = None, **chang
     after.recorded_by = by or after.recorded_by
     after.save()
     activity_changes.queue([(before, -1), (after, 1)])
-    judged = verdicts.judge_again(_touched([before, after]))
+    judged = verdicts.judge_again(verdicts.touched([before, after]))
     activity_changes.tell(judged | {after.account_id})
     after.refresh_from_db(fields=["machine_reason"])
     return after
-
-
-def _touched(rows: Iterable[NewActivity | Activity]) -> set[verdicts.Touched]:
-    """Give what of these rows can change a verdict: on themselves, or on what is near them."""
-    watched = (row for row in rows if row.kind in machine_made.WATCHED)
-    return {verdicts.Touched(row.contact_id, row.occurred_at) for row in watched if row.contact_id is not None}
 
 
 def _refuse_wrong(after: Activity, changed: Iterable[str], at: datetime) -> None:
@@ -317,12 +311,18 @@ def _as_new(row: Activity) -> NewActivity:
     )
 
 
+@transaction.atomic
 def judge(activity: Activity, *, machine_reason: str, at: datetime, by: User | None = None) -> Activity:
     """Say that a machine made an activity, with the reason, or with an empty one that a person did.
 
-    It stands whatever the rules find later, and who said it is kept.
+    It stands whatever the rules find later, and who said it is kept. A deleted activity raises Conflict.
     """
-    return correct(activity, at=at, by=by, machine_reason=machine_reason)
+    if found := _wrong_text(replace(_as_new(activity), machine_reason=machine_reason)):
+        raise Invalid(found[1], detail={found[0]: found[1]})
+    hold([activity.pk])
+    if not verdicts.say([activity.pk], machine_reason=machine_reason, at=at, by=by):
+        raise Conflict(_("This activity was deleted meanwhile."))
+    return Activity.objects.get(pk=activity.pk)
 
 
 @transaction.atomic
@@ -345,5 +345,5 @@ def _take_out(rows: Sequence[Activity]) -> None:
     """Delete rows, take their counts back, and judge anew what was judged by them."""
     Activity.objects.filter(pk__in=[row.pk for row in rows]).delete()
     activity_changes.queue((row, -1) for row in rows)
-    judged = verdicts.judge_again(_touched(rows))
+    judged = verdicts.judge_again(verdicts.touched(rows))
     activity_changes.tell(judged | {row.account_id for row in rows})

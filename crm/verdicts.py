@@ -5,7 +5,7 @@ two clicks of one burst that arrive at once then see each other.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 
 from crm import activity_changes, machine_made, policy
 from crm.machine_made import WATCHED, Arrival, Event
-from crm.models import Activity, Contact, Delivery
+from crm.models import Activity, ActivityVerdict, Contact, Delivery, User
 
 _T = TypeVar("_T")
 JudgedBy = Activity.JudgedBy
@@ -44,6 +44,12 @@ class _Window:
         return self.first <= at <= self.last
 
 
+def touched(rows: Iterable[Activity]) -> set[Touched]:
+    """Give what of these rows can change a verdict: on themselves, or on what is near them."""
+    watched = (row for row in rows if row.kind in WATCHED)
+    return {Touched(row.contact_id, row.occurred_at) for row in watched if row.contact_id is not None}
+
+
 def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
     """Keep others from writing activities of these contacts until the transaction ends.
 
@@ -59,21 +65,36 @@ def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
         list(Contact.objects.filter(pk__in=some).claimed().order_by("pk").values_list("pk"))
 
 
-def judge_again(touched: Iterable[Touched]) -> set[int]:
+def judge_again(what: Iterable[Touched]) -> set[int]:
     """Judge anew what depends on what was touched, in the caller's transaction; give the accounts where a verdict changed.
 
     A few statements for every 200 stretches of time. What a source or a person said stands.
     """
     changed: set[int] = set()
-    for windows in _chunks(list(_windows(touched)), WINDOWS_PER_STATEMENT):
+    for windows in _chunks(list(_windows(what)), WINDOWS_PER_STATEMENT):
         changed |= _write(_found(windows))
     return changed
 
 
-def _windows(touched: Iterable[Touched]) -> Iterator[_Window]:
+def say(activity_ids: Sequence[int], *, machine_reason: str, at: datetime, by: User | None) -> list[int]:
+    """Say of activities, held by the caller, that a machine made them, or with an empty reason that a person did.
+
+    It stands whatever the rules find later. Give the ids in their order; what is gone meanwhile is passed over.
+    """
+    rows = list(Activity.objects.select_for_update(of=("self",)).filter(pk__in=activity_ids).order_by("pk"))
+    ids = [row.pk for row in rows]
+    Activity.objects.filter(pk__in=ids).update(machine_reason=machine_reason, judged_by=JudgedBy.PERSON)
+    said = [ActivityVerdict(activity_id=pk, machine_reason=machine_reason, said_by=by, said_at=at) for pk in ids]
+    ActivityVerdict.objects.bulk_create(said)
+    changed = _count_otherwise(rows, dict.fromkeys(ids, machine_reason)) | judge_again(touched(rows))
+    activity_changes.tell(changed)
+    return ids
+
+
+def _windows(what: Iterable[Touched]) -> Iterator[_Window]:
     """Put what was touched of one contact into stretches; those that would overlap are one."""
     moments: dict[int, list[datetime]] = defaultdict(list)
-    for each in touched:
+    for each in what:
         moments[each.contact_id].append(each.at)
     apart = timedelta(seconds=4 * policy.MACHINE_MADE.reach_seconds)
     for contact_id in sorted(moments):
@@ -159,10 +180,15 @@ def _write(found: dict[int, str]) -> set[int]:
     for reason in sorted(ids):
         for some in _chunks(ids[reason], policy.RECORDING.rows_per_statement):
             Activity.objects.filter(pk__in=some).update(machine_reason=reason)
-    flipped = [row for row in rows if bool(row.machine_reason) != bool(found[row.pk])]
+    return _count_otherwise(rows, found)
+
+
+def _count_otherwise(rows: Iterable[Activity], reasons: Mapping[int, str]) -> set[int]:
+    """Queue what counts no more, or counts again, as rows were before and are by these reasons; give their accounts."""
+    flipped = [row for row in rows if bool(row.machine_reason) != bool(reasons[row.pk])]
     activity_changes.queue((row, -1) for row in flipped)
     for row in flipped:
-        row.machine_reason = found[row.pk]
+        row.machine_reason = reasons[row.pk]
     activity_changes.queue((row, 1) for row in flipped)
     return {row.account_id for row in flipped}
 

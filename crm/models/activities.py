@@ -33,6 +33,10 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         """Keep what they did themselves: neither our own work nor a machine's."""
         return self.filter(machine_reason="").exclude(kind__in=activity_kinds.OURS_KINDS)
 
+    def by_machines(self) -> Self:
+        """Keep what counts as made by machines."""
+        return self.exclude(machine_reason="")
+
     def on_days(self, first: date, last: date) -> Self:
         """Keep those of local days from first to last, both included."""
         return self.filter(day__gte=first, day__lte=last)
