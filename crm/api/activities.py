@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import Any, NoReturn
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as _lazy
+from django.utils.translation import gettext_lazy
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -100,7 +100,7 @@ class ActivityRow(Traces, Form):
 class VerdictForm(Form):
     """Who made an activity, as somebody says who knows."""
 
-    made_by = serializers.ChoiceField([("person", _lazy("a person")), ("machine", _lazy("a machine"))])
+    made_by = serializers.ChoiceField([("person", gettext_lazy("a person")), ("machine", gettext_lazy("a machine"))])
     reason = serializers.CharField(required=False, allow_blank=True, max_length=30, help_text="Why a machine; empty: somebody said so.")
 
 
