@@ -47,6 +47,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='activity',
+            index=models.Index(condition=models.Q(('machine_reason', ''), _negated=True), fields=['-occurred_at', '-id'], name='activity_by_machine'),
+        ),
+        migrations.AddIndex(
+            model_name='activity',
             index=models.Index(condition=models.Q(('user_agent', ''), _negated=True), fields=['recorded_at'], name='activity_with_agent'),
         ),
         migrations.AddField(

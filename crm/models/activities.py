@@ -89,6 +89,7 @@ class Activity(models.Model):
             models.Index(fields=["account", "day"], name="activity_by_account_day"),
             models.Index(fields=["contact", "-occurred_at"], name="activity_by_contact"),
             models.Index(fields=["-occurred_at", "-id"], name="activity_by_moment"),
+            models.Index(fields=["-occurred_at", "-id"], condition=~Q(machine_reason=""), name="activity_by_machine"),
             models.Index(fields=["recorded_at"], condition=~Q(user_agent=""), name="activity_with_agent"),
         ]
 
