@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 # Reason on record -> what is said of it.
 REASONS: dict[str, Promise] = {
-    "link_scanner": _("link scanner: many links within seconds"),
+    "link_scanner": _("link scanner, many links within seconds"),
     "scanner_company": _("within the same seconds as a scanner's clicks"),
     "instant_click": _("clicked within seconds of delivery, before it was opened"),
     "instant_open": _("opened the moment it was delivered"),

@@ -149,6 +149,11 @@ class ActivityAdmin(BulkPage, RecordAdmin):
             return {"was_person", "was_machine"}
         return {"was_machine"} if record.machine_reason else {"was_person"}
 
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[Any]:
+        """Offer no verdict to somebody who may only look."""
+        record = self.get_object(request, str(object_id))
+        return super().get_actions_detail(request, object_id) if record and self.may(request, "change", record) else []
+
     @action(description=_("This was a person"), url_path="was-person", icon="person_check", permissions=["change"])
     def was_person(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._judge(request, object_id, "", _("This was a person"), _("It counts again."))

@@ -103,7 +103,7 @@ def test_the_api_lists_what_machines_made(rep_api, burst):
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("en", "link scanner: many links within seconds"), ("nl", "linkscanner: veel links binnen")]
+    ("language", "words"), [("en", "link scanner, many links within seconds"), ("nl", "linkscanner, veel links binnen")]
 )
 def test_the_list_says_in_words_why_and_filters_by_it(rep_client: Client, rep: User, burst, language, words):
     rep_client.cookies["django_language"] = language
@@ -123,8 +123,8 @@ def test_a_page_of_an_activity_takes_the_verdict_of_a_person(rep_client: Client,
     asked = rep_client.get(link(burst[0], "was_person"))
     done = rep_client.post(link(burst[0], "was_person"), follow=True)
 
-    assert "This was a person" in page.content.decode()
-    assert "This was a machine" not in page.content.decode()
+    assert "was-person" in page.content.decode()
+    assert "was-machine" not in page.content.decode()
     assert "It stands, whatever the rules find later." in asked.content.decode()
     assert "It counts again." in done.content.decode()
     assert (Activity.objects.get(pk=burst[0].pk).machine_reason, counts()) == ("", 2)
@@ -138,6 +138,7 @@ def test_who_may_only_look_at_an_activity_gives_no_verdict(rep: User, rep_client
 
     assert rep_client.post(link(row, "was_person")).status_code == 403
     assert Activity.objects.get(pk=row.pk).machine_reason == "filtered"
+    assert "was-person" not in rep_client.get(link(row, "change")).content.decode()
     assert "was-person" not in rep_client.get(link(theirs, "timeline"), {"made": "machines"}).content.decode()
 
 
