@@ -28,6 +28,7 @@ _SELLING = {
         "stagemove": "view",
         "pilot": "view add change",
         "activity": "view add change delete",
+        "activityverdict": "view",
         "followup": "view add change",
         "delivery": "view",
         "deliveryreport": "view",

@@ -1,26 +1,32 @@
 """Activities: the only way to record, correct or delete one, so that every figure derived from them stays right."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from crm import activity_kinds, events, policy
+from crm import activity_changes, activity_kinds, machine_agents, machine_made, policy, verdicts
 from crm.errors import Conflict, Invalid
-from crm.models import Account, Activity, ActivityChange, Contact, Opportunity, User
+from crm.models import Account, Activity, ActivityVerdict, Contact, Opportunity, User
 
 # A field and why it cannot be right.
 Wrong = tuple[str, str]
+JudgedBy = Activity.JudgedBy
 # Clocks differ: a little ahead is accepted, tomorrow is not.
 AHEAD = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
 class NewActivity:
-    """One row of a bulk recording, by ids."""
+    """One row of a bulk recording, by ids.
+
+    `message_id`, `link` and `user_agent` say of which mail a click or open is, what was clicked, and the program that
+    did it, '-' for one that sent no name; empty: not told. `machine_reason` is the source's own word, and stands.
+    """
 
     account_id: int
     kind: str
@@ -30,6 +36,9 @@ class NewActivity:
     opportunity_id: int | None = None
     subject: str = ""
     machine_reason: str = ""
+    message_id: str = ""
+    link: str = ""
+    user_agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,9 @@ def record(
     opportunity: Opportunity | None = None,
     subject: str = "",
     machine_reason: str = "",
+    message_id: str = "",
+    link: str = "",
+    user_agent: str = "",
     by: User | None = None,
 ) -> Activity:
     """Record one activity; the same source and external id gives the first one back and changes nothing."""
@@ -67,6 +79,9 @@ def record(
         opportunity_id=opportunity.pk if opportunity else None,
         subject=subject,
         machine_reason=machine_reason,
+        message_id=message_id,
+        link=link,
+        user_agent=user_agent,
     )
     (outcome,) = record_many([row], source=source, at=at, by=by)
     if outcome.activity_id is None:
@@ -78,7 +93,8 @@ def record_many(rows: Sequence[NewActivity], *, source: str, at: datetime, by: U
     """Record up to `policy.RECORDING.activities_per_call` rows, one result per row in the given order.
 
     A row that cannot be right gets its reason and does not hold up the others. Rows are written in the order of
-    their external id: two overlapping calls then take their locks in the same order and cannot deadlock.
+    their external id: two overlapping calls then take their locks in the same order and cannot deadlock. What the
+    new rows say of others near them, e.g. that they were part of a scanner's burst, is judged at once.
     """
     if len(rows) > policy.RECORDING.activities_per_call:
         raise Invalid(_("At most %(bound)d activities in one call.") % {"bound": policy.RECORDING.activities_per_call})
@@ -86,9 +102,12 @@ def record_many(rows: Sequence[NewActivity], *, source: str, at: datetime, by: U
         raise Invalid(_("Name the source of these activities."), detail={"source": _("This may not be empty.")})
     ordered = sorted(enumerate(rows), key=lambda pair: (pair[1].external_id, pair[0]))
     with transaction.atomic():
+        watched = {index: row for index, row in enumerate(rows) if row.kind in machine_made.WATCHED and row.contact_id}
+        verdicts.hold({row.account_id for row in watched.values()}, {row.contact_id for row in watched.values() if row.contact_id})
         outcomes = [done for chunk in _chunks(ordered) for done in _record_chunk(chunk, source=source, at=at, by=by)]
-        made = {rows[done.index].account_id for done in outcomes if done.created}
-        _tell(made)
+        made = {done.index for done in outcomes if done.created}
+        new = (verdicts.Touched(row.contact_id or 0, row.occurred_at) for index, row in watched.items() if index in made)
+        activity_changes.tell(verdicts.judge_again(new) | {rows[index].account_id for index in made})
     return sorted(outcomes, key=lambda done: done.index)
 
 
@@ -122,7 +141,7 @@ def _insert(new: dict[int, Activity], source: str) -> tuple[dict[int, int], set[
         try:
             with transaction.atomic():
                 Activity.objects.bulk_create(fresh.values())
-                _queue((row, 1) for row in fresh.values())
+                activity_changes.queue((row, 1) for row in fresh.values())
         except IntegrityError:
             if _known(source, [row.external_id for row in fresh.values() if row.external_id]):
                 continue
@@ -135,6 +154,8 @@ def _known(source: str, external_ids: list[str]) -> dict[str, int]:
 
 
 def _activity(row: NewActivity, *, source: str, at: datetime, by: User | None) -> Activity:
+    user_agent = row.user_agent.strip()[:300]
+    by_agent = machine_agents.reason(row.kind, user_agent) if row.kind in machine_made.BY_PROGRAM else ""
     return Activity(
         account_id=row.account_id,
         contact_id=row.contact_id,
@@ -143,12 +164,21 @@ def _activity(row: NewActivity, *, source: str, at: datetime, by: User | None) -
         occurred_at=row.occurred_at,
         day=policy.day_of(row.occurred_at),
         subject=row.subject[:300],
-        machine_reason=row.machine_reason,
+        machine_reason=row.machine_reason or by_agent,
+        judged_by=JudgedBy.SOURCE if row.machine_reason else JudgedBy.RULES,
+        message_id=row.message_id.strip().strip("<>"),
+        link=_fitted(row.link.strip(), 500),
+        user_agent=user_agent,
         source=source,
         external_id=row.external_id,
         recorded_by=by,
         recorded_at=at,
     )
+
+
+def _fitted(text: str, length: int) -> str:
+    """Fit a text into its column; a longer one ends with its digest, so that two never become one."""
+    return text if len(text) <= length else f"{text[: length - 65]}#{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def judge_many(rows: Sequence[NewActivity], *, at: datetime) -> list[Wrong | None]:
@@ -177,7 +207,9 @@ def _wrong_text(row: NewActivity) -> Wrong | None:
         return "external_id", _("The id at the source is longer than 100 characters.")
     if len(row.machine_reason) > 30:
         return "machine_reason", _("The reason is longer than 30 characters.")
-    for field in ("external_id", "subject", "machine_reason"):
+    if len(row.message_id) > 250:
+        return "message_id", _("The Message-ID is longer than 250 characters.")
+    for field in ("external_id", "subject", "machine_reason", "message_id", "link", "user_agent"):
         if "\x00" in getattr(row, field):
             return field, _("The text holds a character that cannot be kept.")
     return None
@@ -201,33 +233,10 @@ def _wrong_place(row: NewActivity, accounts: set[int], contacts: Mapping[int, in
     return None
 
 
-def _queue(changes: Iterable[tuple[Activity, int]]) -> None:
-    """Queue what went up or down, in the activity's own transaction; a machine's doings count nowhere."""
-    ActivityChange.objects.bulk_create(
-        ActivityChange(account_id=row.account_id, contact_id=row.contact_id, kind=row.kind, day=row.day, delta=delta)
-        for row, delta in changes
-        if not row.machine_reason
-    )
-
-
-def count_anew(account_ids: Iterable[int]) -> None:
-    """Have these accounts counted anew: their activities were moved, or lost their contact, by other ways than these rules.
-
-    Queued in the caller's transaction, as a change of no kind.
-    """
-    rows = [ActivityChange(account_id=pk, kind=ActivityChange.COUNT_ANEW, day=date(1900, 1, 1), delta=1) for pk in sorted(set(account_ids))]
-    ActivityChange.objects.bulk_create(rows)
-
-
 def before_contact_goes(instance: Contact, **_signal: object) -> None:
     """Have an account counted anew when a contact is deleted whose activities become those of nobody."""
     if instance.activities.exists():
-        count_anew([instance.account_id])
-
-
-def _tell(account_ids: set[int]) -> None:
-    if account_ids:
-        events.tell(events.activity_recorded, account_ids=sorted(account_ids))
+        activity_changes.count_anew([instance.account_id])
 
 
 CORRECTABLE = frozenset({"kind", "occurred_at", "contact", "opportunity", "subject", "machine_reason"})
@@ -241,23 +250,41 @@ def correct(activity: Activity, *, at: datetime, by: User | None = None, **chang
     """
     if unknown := changes.keys() - CORRECTABLE:
         raise Invalid(_("This cannot be corrected: %(names)s.") % {"names": ", ".join(sorted(unknown))})
+    hold([activity.pk], also=changes.get("contact"))
     before = _locked(activity)
     after = _locked(activity)
     for name, value in changes.items():
         setattr(after, name, value)
     after.day = policy.day_of(after.occurred_at)
+    _refuse_wrong(after, changes.keys(), at)
+    if "machine_reason" in changes:
+        after.judged_by = JudgedBy.PERSON
+        ActivityVerdict.objects.create(activity=after, machine_reason=after.machine_reason, said_by=by, said_at=at)
+    after.recorded_by = by or after.recorded_by
+    after.save()
+    activity_changes.queue([(before, -1), (after, 1)])
+    judged = verdicts.judge_again(verdicts.touched([before, after]))
+    activity_changes.tell(judged | {after.account_id})
+    after.refresh_from_db(fields=["machine_reason"])
+    return after
+
+
+def _refuse_wrong(after: Activity, changed: Iterable[str], at: datetime) -> None:
     new = _as_new(after)
-    if not changes.keys() & {"contact", "subject"}:
+    if not {"contact", "subject"} & set(changed):
         # Whom it is of was judged when it was recorded, and may be erased by now.
         new = replace(new, contact_id=None)
     if found := judge_many([new], at=at)[0]:
         field, error = found
         raise Invalid(error, detail={field: error})
-    after.recorded_by = by or after.recorded_by
-    after.save()
-    _queue([(before, -1), (after, 1)])
-    _tell({after.account_id})
-    return after
+
+
+def hold(activity_ids: Sequence[int], *, also: object = None) -> None:
+    """Take the contacts of activities, as must be done before the activities themselves; also one that an activity will be of."""
+    of = Activity.objects.filter(pk__in=activity_ids, kind__in=machine_made.WATCHED, contact__isnull=False)
+    places = set(of.values_list("account_id", "contact_id"))
+    contacts = {contact for _account, contact in places if contact} | ({also.pk} if isinstance(also, Contact) else set())
+    verdicts.hold({account for account, _contact in places}, contacts)
 
 
 def _locked(activity: Activity) -> Activity:
@@ -278,28 +305,45 @@ def _as_new(row: Activity) -> NewActivity:
         opportunity_id=row.opportunity_id,
         subject=row.subject,
         machine_reason=row.machine_reason,
+        message_id=row.message_id,
+        link=row.link,
+        user_agent=row.user_agent,
     )
 
 
+@transaction.atomic
 def judge(activity: Activity, *, machine_reason: str, at: datetime, by: User | None = None) -> Activity:
-    """Mark an activity as made by a machine, with the reason; an empty reason takes the verdict back."""
-    return correct(activity, at=at, by=by, machine_reason=machine_reason)
+    """Say that a machine made an activity, with the reason, or with an empty one that a person did.
+
+    It stands whatever the rules find later, and who said it is kept. A deleted activity raises Conflict.
+    """
+    if found := _wrong_text(replace(_as_new(activity), machine_reason=machine_reason)):
+        raise Invalid(found[1], detail={found[0]: found[1]})
+    hold([activity.pk])
+    if not verdicts.say([activity.pk], machine_reason=machine_reason, at=at, by=by):
+        raise Conflict(_("This activity was deleted meanwhile."))
+    return Activity.objects.get(pk=activity.pk)
 
 
 @transaction.atomic
 def delete(activity: Activity, *, at: datetime, by: User | None = None) -> None:
     """Delete an activity that never happened; one already deleted raises Conflict."""
-    row = _locked(activity)
-    row.delete()
-    _queue([(row, -1)])
-    _tell({row.account_id})
+    hold([activity.pk])
+    _take_out([_locked(activity)])
 
 
 @transaction.atomic
 def delete_many(activity_ids: Sequence[int]) -> int:
     """Delete activities that never happened, as `delete` does; what is gone already is passed over. Give their number."""
+    hold(activity_ids)
     rows = list(Activity.objects.select_for_update(of=("self",)).filter(pk__in=activity_ids).order_by("pk"))
-    Activity.objects.filter(pk__in=[row.pk for row in rows]).delete()
-    _queue((row, -1) for row in rows)
-    _tell({row.account_id for row in rows})
+    _take_out(rows)
     return len(rows)
+
+
+def _take_out(rows: Sequence[Activity]) -> None:
+    """Delete rows, take their counts back, and judge anew what was judged by them."""
+    Activity.objects.filter(pk__in=[row.pk for row in rows]).delete()
+    activity_changes.queue((row, -1) for row in rows)
+    judged = verdicts.judge_again(verdicts.touched(rows))
+    activity_changes.tell(judged | {row.account_id for row in rows})

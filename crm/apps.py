@@ -17,7 +17,7 @@ class CrmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
         from django.db.models.signals import pre_delete
 
-        from crm import access, activities, exports, policy, privacy
+        from crm import access, activities, exports, policy, privacy, verdicts
         from crm.merges import privacy as merged_people
         from crm.pages import signed_in
         from crm.uploads import privacy as imported_people
@@ -28,6 +28,7 @@ class CrmConfig(AppConfig):
         pre_delete.connect(activities.before_contact_goes, sender="crm.Contact", dispatch_uid="crm.activities")
         user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")
         privacy.retain_also("exports", exports.expire)
+        privacy.retain_also("user_agents", verdicts.forget_agents)
         policy.use_zone(settings.TIME_ZONE)
         try:
             unknown = policy.configure(settings.QUORUM_POLICY.get("crm", {}))

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from crm import activity_kinds, errors, events, policy
+from crm import activity_changes, activity_kinds, errors, events, policy, verdicts
 from crm.models import Activity, Contact, Delivery, DeliveryReport, Suppression
 from crm.models.deliverability import LASTING_OUTCOMES, Outcome
 
@@ -17,6 +17,7 @@ _PASSING = (Outcome.TEMPORARY, Outcome.NOT_A_BOUNCE)
 _ID_LENGTH, _ADDRESS_LENGTH = 250, 254
 
 
+@transaction.atomic
 def record_sent(
     *, contact: Contact, at: datetime, message_id: str = "", provider_id: str = "", return_token: str = "", subject: str = ""
 ) -> Delivery:
@@ -28,16 +29,30 @@ def record_sent(
     facts = to | {"message_id": message_id, "provider_id": _id(provider_id), "return_token": return_token}
     facts |= {"subject": _text(subject, 200), "sent_at": at}
     same = {"return_token": return_token} if return_token else {"message_id": message_id, "address": contact.email}
+    verdicts.hold([contact.account_id], [contact.pk])
     if not (return_token or message_id):
-        return Delivery.objects.create(**facts)
-    return Delivery.objects.get_or_create(**same, defaults=facts)[0]
+        delivery, is_new = Delivery.objects.create(**facts), True
+    else:
+        delivery, is_new = Delivery.objects.get_or_create(**same, defaults=facts)
+    if is_new:
+        _judge_again(delivery, at=at)
+    return delivery
 
 
+@transaction.atomic
 def record_delivered(delivery: Delivery, *, at: datetime) -> Delivery:
     """Stamp a mail as arrived, the first time; a failure that was reported before stays on record."""
-    Delivery.objects.filter(pk=delivery.pk, delivered_at=None).update(delivered_at=at)
+    verdicts.hold([delivery.account_id], [delivery.contact_id])
+    if Delivery.objects.filter(pk=delivery.pk, delivered_at=None).update(delivered_at=at):
+        _judge_again(delivery, at=at)
     delivery.refresh_from_db()
     return delivery
+
+
+def _judge_again(delivery: Delivery, *, at: datetime) -> None:
+    """Have clicks and opens judged anew that came before we knew when their mail arrived."""
+    moments = {at, delivery.sent_at}
+    activity_changes.tell(verdicts.judge_again(verdicts.Touched(delivery.contact_id, moment) for moment in moments))
 
 
 @transaction.atomic

@@ -45,7 +45,7 @@ def judge_accounts(ids: Sequence[int], *, owner: User | None, team: Team | None,
     if team is not None and not access.teams(by).filter(pk=team.pk).exists():
         raise Invalid(str(_("You cannot hand records to that team.")))
     there = (owner.pk if owner else None, team.pk if team else None)
-    return _judged(Account, ids, by, lambda row: "same" if (row["owner_id"], row["team_id"]) == there else "", "owner_id", "team_id")
+    return judged(Account, ids, by, lambda row: "same" if (row["owner_id"], row["team_id"]) == there else "", "owner_id", "team_id")
 
 
 @transaction.atomic
@@ -68,7 +68,7 @@ def hand_over_accounts(ids: Sequence[int], *, owner: User | None, team: Team | N
 def judge_opportunities(ids: Sequence[int], *, owner: User, by: User) -> Judged:
     """Say which open deals would get another owner."""
     _refuse_stranger(owner, by)
-    return _judged(
+    return judged(
         Opportunity, ids, by, lambda row: _closed_or_same(row["stage"] not in OPEN_STAGES, row["owner_id"], owner), "stage", "owner_id"
     )
 
@@ -85,7 +85,7 @@ def hand_over_opportunities(ids: Sequence[int], *, owner: User, at: datetime, by
 def judge_follow_ups(ids: Sequence[int], *, owner: User, by: User) -> Judged:
     """Say which open follow-ups would get another owner."""
     _refuse_stranger(owner, by)
-    return _judged(
+    return judged(
         FollowUp, ids, by, lambda row: _closed_or_same(row["closed_at"] is not None, row["owner_id"], owner), "closed_at", "owner_id"
     )
 
@@ -107,7 +107,7 @@ def _refuse_stranger(owner: User | None, by: User) -> None:
         raise Invalid(str(_("You cannot hand records to that person.")))
 
 
-def _judged(model: Any, ids: Sequence[int], by: User, why_not: Any, *columns: str) -> Judged:
+def judged(model: Any, ids: Sequence[int], by: User, why_not: Any, *columns: str) -> Judged:
     """Sort ids into those to touch and the reasons of the others: one query, the rule of one record for each."""
     if len(ids) > AT_MOST:
         raise Invalid(str(_("At most %(count)d at once: filter for fewer.") % {"count": AT_MOST}))

@@ -280,7 +280,9 @@ _HELD = {
     "memberships": Held(lambda ids: DmuMembership.objects.filter(contact__in=ids)),
     "membership_history": Held(lambda ids: DmuMembership.history.filter(contact_id__in=ids)),
     "confirmations": Held(lambda ids: Confirmation.objects.filter(contact__in=ids), {"evidence": ERASED, "withdrawn_because": ""}),
-    "activities": Held(lambda ids: Activity.objects.filter(contact__in=ids), {"subject": ""}),
+    "activities": Held(
+        lambda ids: Activity.objects.filter(contact__in=ids), {"subject": "", "message_id": "", "link": "", "user_agent": ""}
+    ),
     "follow_ups": Held(lambda ids: FollowUp.objects.filter(contact__in=ids), _WORK, closed_at=("closed_at",)),
     "follow_up_history": Held(lambda ids: FollowUp.history.filter(contact_id__in=ids), _WORK),
     "deliveries": Held(

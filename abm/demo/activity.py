@@ -41,7 +41,7 @@ SUBJECTS = {
 }
 MAILING = "News of this month"
 MAILING_WEEKS_AGO = (22, 13, 4)
-SCANNER = "link scanner"
+LINKS = tuple(f"https://www.example.nl/{page}" for page in ("nieuws", "prijzen", "webinar"))
 
 
 def record(members: Sequence[Member], accounts: Sequence[Account], *, at: datetime) -> int:
@@ -134,4 +134,7 @@ def _mail(member: Member, moment: datetime) -> Iterator[NewActivity]:
     yield sent
     yield replace(sent, kind="email_delivered", occurred_at=moment + timedelta(seconds=20))
     if dice(f"scanner at {member.account}").random() < 0.15:
-        yield replace(sent, kind="email_click", occurred_at=moment + timedelta(seconds=22), machine_reason=SCANNER)
+        # Nobody says that it is one: the rules find out.
+        sweep = replace(sent, kind="email_click", message_id=f"{moment:%Y%m%d}@mail.example")
+        for number, link in enumerate(LINKS):
+            yield replace(sweep, occurred_at=moment + timedelta(seconds=22, milliseconds=300 * number), link=link)

@@ -18,7 +18,7 @@ from django.utils.text import capfirst
 from django.utils.timezone import get_current_timezone, now
 from django.utils.translation import gettext_lazy as _
 
-from crm import activities, activity_kinds, policy
+from crm import access, activities, activity_kinds, machine_agents, policy
 from crm.admin import deeds
 from crm.admin.activities import BY_HAND, need_person
 from crm.admin.site import RememberedAdmin, doer, page_of
@@ -161,7 +161,9 @@ class TimelinePage(RememberedAdmin):
     def rows(self, request: HttpRequest, record: Any, *, at: datetime) -> dict[str, Any]:
         """Give a page of the timeline, in one query, and where the next begins."""
         wanted = Wanted.of(request.GET)
-        found = wanted.select(self.happened(record), at=at).select_related("contact__person", "recorded_by")
+        found = access.with_may_change(wanted.select(self.happened(record), at=at), doer(request)).select_related(
+            "contact__person", "recorded_by"
+        )
         if wanted.before:
             moment, number = wanted.before
             found = found.filter(Q(occurred_at__lt=moment) | Q(occurred_at=moment, pk__lt=number), occurred_at__lte=moment)
@@ -174,6 +176,7 @@ class TimelinePage(RememberedAdmin):
             "wanted": wanted,
             "days": by_day([line(row, request) for row in rows[:PAGE]], after=wanted.before[0] if wanted.before else None),
             "timeline_address": address,
+            "way_back": f"{page_of(record)}#timeline",
             "older": f"{address}?{older}" if last else "",
         }
 
@@ -218,7 +221,9 @@ def line(row: Activity, request: HttpRequest) -> dict[str, Any]:
     known = activity_kinds.KINDS.get(row.kind)
     icon = CHANNEL_ICONS.get(known.channel, "radio_button_checked") if known else "radio_button_checked"
     is_own = row.source == BY_HAND and row.recorded_by_id == request.user.pk
-    return {"activity": row, "icon": icon, "is_ours": bool(known and known.is_ours), "is_own": is_own}
+    verdict = "was_person" if row.machine_reason else "was_machine" if row.kind in machine_agents.MAIL else ""
+    deed = reverse(f"admin:crm_activity_{verdict}", args=[row.pk]) if verdict and getattr(row, "may_change", False) else ""
+    return {"activity": row, "icon": icon, "is_ours": bool(known and known.is_ours), "is_own": is_own, "verdict": deed}
 
 
 def by_day(lines: list[dict[str, Any]], *, after: datetime | None) -> list[dict[str, Any]]:

@@ -5,18 +5,19 @@ from operator import itemgetter
 from typing import Any, NoReturn
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from crm import activities, activity_kinds, policy
+from crm import activities, activity_kinds, judgements, policy
 from crm.activities import NewActivity, Recorded
 from crm.api.contract import LARGEST_ID, IdFilter, SuchFilter
-from crm.api.records import Facts, Form, ReadViewSet, deed
+from crm.api.records import Facts, Form, ReadViewSet, deed, reading
 from crm.errors import Conflict, Invalid
-from crm.models import Account, Activity, User
+from crm.models import Account, Activity, ActivityVerdict, User
 
 
 class KindField(serializers.ChoiceField):
@@ -38,20 +39,39 @@ class ActivitySerializer(serializers.ModelSerializer):
     class Meta:
         model = Activity
         fields = [
-            "id", "account", "contact", "opportunity", "kind", "occurred_at", "day", "subject", "machine_reason",
-            "source", "external_id", "recorded_by", "recorded_at",
+            "id", "account", "contact", "opportunity", "kind", "occurred_at", "day", "subject", "machine_reason", "judged_by",
+            "message_id", "link", "user_agent", "source", "external_id", "recorded_by", "recorded_at",
         ]  # fmt: skip
         read_only_fields = fields
 
 
-class ActivityFacts(Facts):
-    """One new activity; the same source and external id is the same activity."""
+MESSAGE_ID = "Of the mail that was opened or clicked, as in its header; tells the clicks of one mail from another's."
+LINK = "What was clicked. A longer one is kept shortened."
+USER_AGENT = "The program that did it, as it names itself; '-' if it sent no name, empty if nobody knows. Kept for a while only."
+
+
+class Traces(serializers.Serializer):
+    """By what one tells a machine's doing; too long a text is shortened, for an event must not be lost by it."""
+
+    message_id = serializers.CharField(required=False, allow_blank=True, max_length=250, help_text=MESSAGE_ID)
+    link = serializers.CharField(required=False, allow_blank=True, max_length=4_000, help_text=LINK)
+    user_agent = serializers.CharField(required=False, allow_blank=True, max_length=4_000, help_text=USER_AGENT)
+
+
+class ActivityFacts(Traces, Facts):
+    """One new activity; the same source and external id is the same activity.
+
+    Leave `machine_reason` out unless the source itself knows a machine: what it says stands, else the rules judge.
+    """
 
     kind = KindField()
 
     class Meta:
         model = Activity
-        fields = ["account", "contact", "opportunity", "kind", "occurred_at", "subject", "machine_reason", "source", "external_id"]
+        fields = [
+            "account", "contact", "opportunity", "kind", "occurred_at", "subject", "machine_reason", "message_id", "link", "user_agent",
+            "source", "external_id",
+        ]  # fmt: skip
 
 
 class ActivityCorrection(Facts):
@@ -64,7 +84,7 @@ class ActivityCorrection(Facts):
         fields = ["kind", "occurred_at", "contact", "opportunity", "subject", "machine_reason"]
 
 
-class ActivityRow(Form):
+class ActivityRow(Traces, Form):
     """One activity among many, by ids."""
 
     account = serializers.IntegerField(source="account_id", min_value=1, max_value=LARGEST_ID)
@@ -75,6 +95,22 @@ class ActivityRow(Form):
     external_id = serializers.CharField(required=False, allow_blank=True, max_length=100)
     subject = serializers.CharField(required=False, allow_blank=True, max_length=300)
     machine_reason = serializers.CharField(required=False, allow_blank=True, max_length=30)
+
+
+class VerdictForm(Form):
+    """Who made an activity, as somebody says who knows."""
+
+    made_by = serializers.ChoiceField([("person", gettext_lazy("a person")), ("machine", gettext_lazy("a machine"))])
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=30, help_text="Why a machine; empty: somebody said so.")
+
+
+class VerdictSerializer(serializers.ModelSerializer):
+    """What somebody said of an activity; an empty reason: a person made it."""
+
+    class Meta:
+        model = ActivityVerdict
+        fields = ["id", "machine_reason", "said_by", "said_at"]
+        read_only_fields = fields
 
 
 @extend_schema_field(ActivityRow(many=True))
@@ -117,7 +153,7 @@ class ActivityFilter(filters.FilterSet):
     opportunity = IdFilter(field_name="opportunity_id")
     since = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
-    by_people = SuchFilter()
+    by_people, by_machines = SuchFilter(), SuchFilter()
 
     class Meta:
         model = Activity
@@ -159,6 +195,18 @@ class ActivityViewSet(ReadViewSet):
         """Delete an activity that never happened."""
         activities.delete(self.get_object(), at=self.at, by=request.user)
         return Response(status=204)
+
+    @deed(VerdictForm, ActivitySerializer)
+    def judge(self, request, pk: str) -> Response:
+        """Say that a person made an activity, or a machine; it stands, and every figure follows."""
+        activity, given = self.get_object(), self.given(VerdictForm)
+        reason = given.get("reason") or judgements.BY_MACHINE if given["made_by"] == "machine" else ""
+        return self.answer(activities.judge(activity, machine_reason=reason, at=self.at, by=request.user))
+
+    @reading(VerdictSerializer(many=True))
+    def verdicts(self, request, pk: str) -> Response:
+        """List what people said of who made an activity, the latest first."""
+        return Response(VerdictSerializer(self.get_object().verdicts.all(), many=True).data)
 
     @deed(ActivitiesForm, ActivitiesResultSerializer, on_list=True)
     def bulk(self, request) -> Response:

@@ -85,7 +85,9 @@ def _of_activities() -> list[Column]:
         *plain(Activity, "account"),
         Column("contact", _("contact"), lambda row: row.contact, joins=("contact__person",)),
         *plain(Activity, "subject occurred_at source"),
-        *plain(Activity, "opportunity day machine_reason external_id recorded_by recorded_at", is_usual=False),
+        *plain(Activity, "opportunity day", is_usual=False),
+        Column("machine_reason", _("machine-made because"), lambda row: row.get_machine_reason_display(), is_usual=False),
+        *plain(Activity, "message_id link external_id recorded_by recorded_at", is_usual=False),
         _id(Activity),
     ]
 

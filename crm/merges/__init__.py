@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from crm import activities, events
+from crm import activity_changes, events
 from crm.errors import Conflict, CrmError, Invalid
 from crm.merges import accounts, contacts, ledger
 from crm.merges import choices as chosen
@@ -86,7 +86,7 @@ def merge(kept: Record, folded: Record, *, choices: chosen.Choices, by: User | N
         with transaction.atomic():
             crossing = _fold(kept, folded, doing, choices)
             made = _write_down(kept, folded, doing, crossing, named)
-            activities.count_anew([made.account_id])
+            activity_changes.count_anew([made.account_id])
             events.tell(events.dmu_changed, account_ids=[made.account_id])
     except IntegrityError as error:
         raise Conflict(_("Something was recorded there at this moment; please try again.")) from error
@@ -189,7 +189,7 @@ def _unmerge(done: Merge, *, by: User | None, at: datetime) -> Merge:
     # Nothing is left to undo, and what was kept of people need not be kept any longer.
     done.steps = []
     done.save(update_fields=["figures", "steps"])
-    activities.count_anew(touched)
+    activity_changes.count_anew(touched)
     events.tell(events.dmu_changed, account_ids=touched)
     return done
 

@@ -1,7 +1,7 @@
 """The records of crm; each QuerySet stands above its model."""
 
 from crm.models.accounts import Account
-from crm.models.activities import Activity, ActivityChange
+from crm.models.activities import Activity, ActivityChange, ActivityVerdict
 from crm.models.contacts import Contact, Departure, Person
 from crm.models.deliverability import Delivery, DeliveryReport, Suppression
 from crm.models.dmu import DmuMembership, DmuRole, Stance
@@ -23,6 +23,7 @@ __all__ = [
     "AccountPair",
     "Activity",
     "ActivityChange",
+    "ActivityVerdict",
     "ApiKey",
     "BrowserSession",
     "Confirmation",

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
-from crm import activity_kinds
+from crm import activity_kinds, machine_agents
 from crm.models.accounts import Account, within_sight
 from crm.models.users import User
 
@@ -33,6 +33,10 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         """Keep what they did themselves: neither our own work nor a machine's."""
         return self.filter(machine_reason="").exclude(kind__in=activity_kinds.OURS_KINDS)
 
+    def by_machines(self) -> Self:
+        """Keep what counts as made by machines."""
+        return self.exclude(machine_reason="")
+
     def on_days(self, first: date, last: date) -> Self:
         """Keep those of local days from first to last, both included."""
         return self.filter(day__gte=first, day__lte=last)
@@ -40,6 +44,13 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
 
 class Activity(models.Model):
     """One dated thing that a contact or an anonymous visitor did, or that we did with them."""
+
+    class JudgedBy(models.TextChoices):
+        """Who said whether a machine made it; the rules judge again when something comes to light, the others' word stands."""
+
+        RULES = "", _("the rules")
+        SOURCE = "source", _("the source")
+        PERSON = "person", _("a colleague")
 
     account = models.ForeignKey(Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="activities")
     contact = models.ForeignKey(
@@ -55,6 +66,11 @@ class Activity(models.Model):
     day = models.DateField(_("day"), editable=False)
     subject = models.CharField(_("subject"), max_length=300, blank=True)
     machine_reason = models.CharField(_("machine-made because"), max_length=30, blank=True)
+    judged_by = models.CharField(_("judged by"), max_length=6, choices=JudgedBy, blank=True, default="", db_default="")
+    message_id = models.CharField(_("Message-ID"), max_length=250, blank=True, default="", db_default="")
+    link = models.CharField(_("link"), max_length=500, blank=True, default="", db_default="")
+    # The program that made it, as it names itself; kept for policy.RETENTION.user_agent_days. Never an address.
+    user_agent = models.CharField(_("program"), max_length=300, blank=True, default="", db_default="")
     source = models.CharField(_("source"), max_length=50)
     external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
     recorded_by = models.ForeignKey(User, verbose_name=_("recorded by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
@@ -73,6 +89,8 @@ class Activity(models.Model):
             models.Index(fields=["account", "day"], name="activity_by_account_day"),
             models.Index(fields=["contact", "-occurred_at"], name="activity_by_contact"),
             models.Index(fields=["-occurred_at", "-id"], name="activity_by_moment"),
+            models.Index(fields=["-occurred_at", "-id"], condition=~Q(machine_reason=""), name="activity_by_machine"),
+            models.Index(fields=["recorded_at"], condition=~Q(user_agent=""), name="activity_with_agent"),
         ]
 
     def __str__(self) -> str:
@@ -82,6 +100,26 @@ class Activity(models.Model):
         """Name the kind on screen; an unknown kind by its own code."""
         kind = activity_kinds.KINDS.get(self.kind)
         return str(kind.label) if kind else self.kind
+
+    def get_machine_reason_display(self) -> str:
+        """Say in words why it counts as made by a machine; a source's own reason in its words."""
+        return str(machine_agents.REASONS.get(self.machine_reason, self.machine_reason))
+
+
+class ActivityVerdict(models.Model):
+    """What a person said of an activity: that somebody did it, or a machine; one row each time, never changed."""
+
+    activity = models.ForeignKey(Activity, verbose_name=_("activity"), on_delete=models.CASCADE, related_name="verdicts")
+    machine_reason = models.CharField(_("machine-made because"), max_length=30, blank=True, help_text=_("Empty: made by a person."))
+    said_by = models.ForeignKey(User, verbose_name=_("said by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    said_at = models.DateTimeField(_("said"))
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("verdict on an activity"), _("verdicts on activities")
+        ordering = ["-said_at", "-id"]
+
+    def __str__(self) -> str:
+        return str(machine_agents.REASONS.get(self.machine_reason, self.machine_reason) or _("made by a person"))
 
 
 class ActivityChange(models.Model):

@@ -81,6 +81,9 @@ class ActivityWriter:
             contact_id=contact_id,
             subject=facts.subject,
             machine_reason=facts.machine_reason,
+            message_id=facts.message_id,
+            link=facts.link,
+            user_agent=facts.user_agent,
         )
 
     def _place(self, facts: ActivityFacts) -> tuple[int | None, int]:
@@ -127,6 +130,9 @@ class ActivityWriter:
 
 def fingerprint(activity: NewActivity | Activity) -> int:
     """Digest what can be corrected of an activity: it has no history that would tell whether somebody did."""
-    subject = activity.subject[:300]
-    told = (activity.kind, activity.occurred_at.timestamp(), activity.contact_id, activity.opportunity_id, subject, activity.machine_reason)
+    subject, reason = activity.subject[:300], activity.machine_reason
+    if isinstance(activity, Activity) and activity.judged_by != Activity.JudgedBy.SOURCE:
+        # What the rules found is no correction; what a person said is one.
+        reason = activity.judged_by
+    told = (activity.kind, activity.occurred_at.timestamp(), activity.contact_id, activity.opportunity_id, subject, reason)
     return int.from_bytes(hashlib.blake2b(repr(told).encode(), digest_size=7).digest())

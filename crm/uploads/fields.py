@@ -75,6 +75,9 @@ ACTIVITY_FIELDS = (
     Field("contact_external_id", _("contact: id at the source"), "1234567", headers=("contact id", "associated contact ids", "associated contact id", "who id", "name id", "lead id")),
     *_COMPANY,
     Field("machine_reason", _("machine-made because"), "scanner", headers=("machine reason", "filtered event")),
+    Field("message_id", _("Message-ID"), "<1234@mail.example.nl>", headers=("message id", "smtp message id", "bericht id")),
+    Field("link", _("link"), "https://www.example.nl/prijzen", headers=("link", "clicked url", "link url", "clicked link", "aangeklikte link")),
+    Field("user_agent", _("program"), "Mozilla/5.0 (…)", headers=("user agent", "useragent", "browser user agent", "programma")),
 )  # fmt: skip
 FIELDS = {Upload.What.ACCOUNTS: ACCOUNT_FIELDS, Upload.What.CONTACTS: CONTACT_FIELDS, Upload.What.ACTIVITIES: ACTIVITY_FIELDS}
 

@@ -37,6 +37,8 @@ def undo_chunk(upload: Upload, *, at: datetime) -> None:
             chosen = UploadedRecord.objects.select_for_update().filter(upload=upload, kind=kind, kept_because="")
             records = list(chosen.order_by("-pk")[: policy.RECORDING.rows_per_statement])
             if records:
+                if model is Activity:
+                    activities.hold([each.object_id for each in records])
                 _undo(model, records)
                 Upload.objects.filter(pk=upload.pk).update(tries=0, heartbeat_at=at)
                 return

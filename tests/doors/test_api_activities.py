@@ -200,7 +200,7 @@ def test_ten_thousand_rows_take_ten_times_the_queries_of_a_thousand(rep, rep_api
     one, two, ten = queries(1_000, "a"), queries(2_000, "b"), queries(10_000, "c")
 
     assert ten - two == 8 * (two - one)
-    assert one <= 30
+    assert one <= 40  # SQLite takes fewer than a thousand values in a statement, so the columns count
     assert Activity.objects.count() == 13_000
 
 

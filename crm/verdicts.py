@@ -1,0 +1,206 @@
+"""Verdicts on activities, kept right whatever the order in which they arrive: judged again, counts taken back or given back.
+
+Whoever records, corrects or deletes holds the contacts first, then the activities, each in the order of their ids:
+two clicks of one burst that arrive at once then see each other.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.db import connection
+from django.db.models import Q, QuerySet
+
+from crm import activity_changes, machine_made, policy
+from crm.machine_made import WATCHED, Arrival, Event
+from crm.models import Activity, ActivityVerdict, Contact, Delivery, User
+
+_T = TypeVar("_T")
+JudgedBy = Activity.JudgedBy
+# SQLite takes a thousand values in a statement, and three describe a window.
+WINDOWS_PER_STATEMENT = 200
+
+
+@dataclass(frozen=True)
+class Touched:
+    """Something that was recorded, corrected or deleted: whose it is, and when it happened."""
+
+    contact_id: int
+    at: datetime
+
+
+class _Window:
+    """A stretch of one contact's time: what in it may be judged otherwise now, and as far around it as that depends on."""
+
+    def __init__(self, contact_id: int, first: datetime, last: datetime) -> None:
+        reach = timedelta(seconds=policy.MACHINE_MADE.reach_seconds)
+        self.contact_id, self.first, self.last = contact_id, first - reach, last + reach
+        self.around = (self.first - reach, self.last + reach)
+
+    def has(self, at: datetime) -> bool:
+        """Say whether a moment lies in the stretch itself."""
+        return self.first <= at <= self.last
+
+
+def touched(rows: Iterable[Activity]) -> set[Touched]:
+    """Give what of these rows can change a verdict: on themselves, or on what is near them."""
+    watched = (row for row in rows if row.kind in WATCHED)
+    return {Touched(row.contact_id, row.occurred_at) for row in watched if row.contact_id is not None}
+
+
+def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
+    """Keep others from writing activities of these contacts until the transaction ends.
+
+    On PostgreSQL the accounts are kept from being merged first: a merge takes accounts before contacts, too.
+    """
+    contacts = sorted(set(contact_ids))
+    if not contacts:
+        return
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM crm_account WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [sorted(set(account_ids))])
+    for some in _chunks(contacts, policy.RECORDING.rows_per_statement):
+        list(Contact.objects.filter(pk__in=some).claimed().order_by("pk").values_list("pk"))
+
+
+def judge_again(what: Iterable[Touched]) -> set[int]:
+    """Judge anew what depends on what was touched, in the caller's transaction; give the accounts where a verdict changed.
+
+    A few statements for every 200 stretches of time. What a source or a person said stands.
+    """
+    changed: set[int] = set()
+    for windows in _chunks(list(_windows(what)), WINDOWS_PER_STATEMENT):
+        changed |= _write(_found(windows))
+    return changed
+
+
+def say(activity_ids: Sequence[int], *, machine_reason: str, at: datetime, by: User | None) -> list[int]:
+    """Say of activities, held by the caller, that a machine made them, or with an empty reason that a person did.
+
+    It stands whatever the rules find later. Give the ids in their order; what is gone meanwhile is passed over.
+    """
+    rows = list(Activity.objects.select_for_update(of=("self",)).filter(pk__in=activity_ids).order_by("pk"))
+    ids = [row.pk for row in rows]
+    Activity.objects.filter(pk__in=ids).update(machine_reason=machine_reason, judged_by=JudgedBy.PERSON)
+    said = [ActivityVerdict(activity_id=pk, machine_reason=machine_reason, said_by=by, said_at=at) for pk in ids]
+    ActivityVerdict.objects.bulk_create(said)
+    changed = _count_otherwise(rows, dict.fromkeys(ids, machine_reason)) | judge_again(touched(rows))
+    activity_changes.tell(changed)
+    return ids
+
+
+def _windows(what: Iterable[Touched]) -> Iterator[_Window]:
+    """Put what was touched of one contact into stretches; those that would overlap are one."""
+    moments: dict[int, list[datetime]] = defaultdict(list)
+    for each in what:
+        moments[each.contact_id].append(each.at)
+    apart = timedelta(seconds=4 * policy.MACHINE_MADE.reach_seconds)
+    for contact_id in sorted(moments):
+        first = last = min(moments[contact_id])
+        for at in sorted(moments[contact_id]):
+            if at - last > apart:
+                yield _Window(contact_id, first, last)
+                first = at
+            last = at
+        yield _Window(contact_id, first, last)
+
+
+def _found(windows: Sequence[_Window]) -> dict[int, str]:
+    """Give the activities whose reason is another now, with it."""
+    rows: dict[int, list[Activity]] = defaultdict(list)
+    for row in _near(windows):
+        rows[row.contact_id or 0].append(row)
+    arrivals = _arrivals(windows, rows)
+    found: dict[int, str] = {}
+    for window in windows:
+        within = [row for row in rows[window.contact_id] if window.around[0] <= row.occurred_at <= window.around[1]]
+        verdicts = machine_made.judge(map(_event, within), arrivals[window.contact_id])
+        found |= {row.pk: verdicts[row.pk] for row in within if window.has(row.occurred_at) and verdicts[row.pk] != row.machine_reason}
+    return found
+
+
+def _near(windows: Sequence[_Window]) -> QuerySet[Activity]:
+    condition = Q(pk__in=[])
+    for window in windows:
+        condition |= Q(contact=window.contact_id, occurred_at__range=window.around)
+    facts = ("contact_id", "kind", "occurred_at", "message_id", "link", "user_agent", "machine_reason", "judged_by")
+    return Activity.objects.filter(condition, kind__in=WATCHED).order_by().only(*facts)
+
+
+def _event(row: Activity) -> Event:
+    return Event(
+        id=row.pk,
+        kind=row.kind,
+        at=machine_made.moment(row.occurred_at),
+        message_id=row.message_id,
+        link=row.link,
+        user_agent=row.user_agent,
+        machine_reason=row.machine_reason,
+        # What we did ourselves is no doing of theirs, machine or not.
+        is_settled=bool(row.judged_by) or row.kind in machine_made.ARRIVALS,
+    )
+
+
+def _arrivals(windows: Sequence[_Window], rows: dict[int, list[Activity]]) -> dict[int, list[Arrival]]:
+    """Collect when mail reached these contacts: what was recorded as sent or delivered, and the deliveries themselves."""
+    found: dict[int, list[Arrival]] = defaultdict(list)
+    for of_contact in rows.values():
+        for row in of_contact:
+            if row.kind in machine_made.ARRIVALS and row.contact_id:
+                found[row.contact_id].append(Arrival(machine_made.moment(row.occurred_at), _names(row.message_id)))
+    condition = Q(pk__in=[])
+    for window in windows:
+        at = (Q(delivered_at=None) & Q(sent_at__range=window.around)) | Q(delivered_at__range=window.around)
+        condition |= Q(contact=window.contact_id) & at
+    facts = ("contact", "message_id", "provider_id", "sent_at", "delivered_at")
+    for contact_id, message_id, provider_id, sent_at, delivered_at in Delivery.objects.filter(condition).order_by().values_list(*facts):
+        names = _names(message_id.strip("<>"), provider_id)
+        found[contact_id].append(Arrival(machine_made.moment(delivered_at or sent_at), names))
+    return found
+
+
+def _names(*names: str) -> frozenset[str]:
+    return frozenset(filter(None, names))
+
+
+def _write(found: dict[int, str]) -> set[int]:
+    """Write other reasons, and queue what counts no more or counts again; give the accounts."""
+    if not found:
+        return set()
+    rows = [
+        row
+        for some in _chunks(sorted(found), policy.RECORDING.rows_per_statement)
+        for row in Activity.objects.select_for_update(of=("self",)).filter(pk__in=some, judged_by=JudgedBy.RULES).order_by("pk")
+    ]
+    ids: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        ids[found[row.pk]].append(row.pk)
+    for reason in sorted(ids):
+        for some in _chunks(ids[reason], policy.RECORDING.rows_per_statement):
+            Activity.objects.filter(pk__in=some).update(machine_reason=reason)
+    return _count_otherwise(rows, found)
+
+
+def _count_otherwise(rows: Iterable[Activity], reasons: Mapping[int, str]) -> set[int]:
+    """Queue what counts no more, or counts again, as rows were before and are by these reasons; give their accounts."""
+    flipped = [row for row in rows if bool(row.machine_reason) != bool(reasons[row.pk])]
+    activity_changes.queue((row, -1) for row in flipped)
+    for row in flipped:
+        row.machine_reason = reasons[row.pk]
+    activity_changes.queue((row, 1) for row in flipped)
+    return {row.account_id for row in flipped}
+
+
+def forget_agents(*, at: datetime) -> int:
+    """Let go of which program made what, once nothing late can ask for it; the reasons that it gave stay."""
+    old = Activity.objects.filter(recorded_at__lt=at - timedelta(days=policy.RETENTION.user_agent_days)).exclude(user_agent="")
+    count = 0
+    while ids := list(old.order_by("recorded_at").values_list("pk", flat=True)[: policy.RECORDING.rows_per_statement]):
+        count += Activity.objects.filter(pk__in=ids).update(user_agent="")
+    return count
+
+
+def _chunks(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
