@@ -16,13 +16,13 @@ from crm.policy import DMU
 HAIR = 1e-6
 
 
-def _breadths() -> str:
+def _breadths(numbers: Numbers) -> str:
     """List for each set of required roles, as bits, each of its parts: the bits, the breadth, and the names as JSON."""
     rows = []
     for all_bits, required in {sum(BITS[role] for role in row.roles): row.roles for row in DMU.required}.items():
         for bits in {sum(part) for part in _parts([BITS[role] for role in required])}:
             names = [f'"{role}"' for role in required if BITS[role] & bits]
-            factor = breadth(len(names), len(required), numbers=policy.SCORING)
+            factor = breadth(len(names), len(required), numbers=numbers.scoring)
             rows.append(
                 f"SELECT {all_bits} AS required, {bits} AS active, CAST({factor!r} AS double precision) AS breadth, '[{', '.join(names)}]' AS names"
             )
@@ -41,12 +41,12 @@ def _required() -> str:
     return f"CASE {cases} END"
 
 
-def _scored() -> str:
+def _scored(numbers: Numbers) -> str:
     """Select R, F and X, the score to one decimal, and the active roles of the job's accounts."""
     factors = {name: f"CAST(%({name})s AS double precision)" for name in ("short", "middle", "long")}
     live = "(" + " + ".join(f"s.{name} * {factor}" for name, factor in factors.items()) + ")"
     bits = " ".join(f"WHEN '{role}' THEN {bit}" for role, bit in BITS.items())
-    active = f"s.role <> '' AND {live} >= {policy.SCORING.role_counts_from_points - HAIR}"
+    active = f"s.role <> '' AND {live} >= {numbers.scoring.role_counts_from_points - HAIR}"
     sums = (
         f"SELECT s.account_id, SUM(CASE WHEN s.role = '' THEN {live} / {HUNDREDTHS} ELSE 0 END) AS r, "
         f"SUM(CASE WHEN {active} THEN CASE s.role {bits} END ELSE 0 END) AS active "
@@ -55,10 +55,10 @@ def _scored() -> str:
     facts = f"SELECT f.account_id, f.r, CAST(f.active AS integer) AS active, {_required()} AS required FROM ({sums}) AS f JOIN crm_account AS a ON a.id = f.account_id"
     parts = (
         f"SELECT f.account_id, f.r, b.breadth, f.r * b.breadth AS x, b.names FROM ({facts}) AS f "
-        f"JOIN ({_breadths()}) AS b ON b.required = f.required AND b.active = (f.active & f.required)"
+        f"JOIN ({_breadths(numbers)}) AS b ON b.required = f.required AND b.active = (f.active & f.required)"
     )
     # Half up; in fixed point a half may be a billionth less.
-    score = f"FLOOR(1000.0 * x / (x + {policy.SCORING.half_saturation}) + 0.5 + {HAIR}) / 10.0"
+    score = f"FLOOR(1000.0 * x / (x + {numbers.scoring.half_saturation}) + 0.5 + {HAIR}) / 10.0"
     return f"SELECT account_id, r, breadth, x, {score} AS score, names FROM ({parts}) AS parts"
 
 
@@ -70,7 +70,7 @@ def store(numbers: Numbers) -> int:
     names = "CAST(names AS jsonb)" if connection.vendor == "postgresql" else "names"
     return run(
         "INSERT INTO abm_engagementscore (account_id, day, weighted_points, breadth, x, score, active_roles, parameters_id) "
-        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored()}) AS scored "
+        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored(numbers)}) AS scored "
         f"WHERE score >= {policy.NIGHTLY.history_from_score} ORDER BY account_id",
         values,
     )
