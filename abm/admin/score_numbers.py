@@ -77,7 +77,6 @@ class ScoreChangeAdmin(ReadOnlyAdmin):
             return redirect("admin:abm_scorechange_playground")
         context = self.admin_site.each_context(request) | {
             "title": _("Score numbers"),
-            "opts": self.opts,
             "media": self.media + form.media,
             "form": form,
             "seen": latest.number if latest else 0,
