@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from math import fsum
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import Count, Q, Window
 from django.db.models.functions import RowNumber
 
 from abm import policy, score_numbers
-from abm.models import EngagementScore
+from abm.models import DayCount, EngagementScore, StateMark
 from crm import policy as crm_policy
 from crm.models import Account, Activity, Contact, DmuMembership
 from crm.models.activities import ActivityQuerySet
@@ -237,9 +237,10 @@ def _score_all(facts: Mapping[int, Facts], *, days: Sequence[date], numbers: pol
 def _facts(sizes: Mapping[int, int | None], *, days: Sequence[date], each: Sequence[policy.Scoring]) -> dict[int, Facts]:
     """Read what the formula wants to know of accounts with so many employees: two queries, and one more for each day."""
     facts = {account_id: Facts(required=crm_policy.required_dmu(employees).roles) for account_id, employees in sizes.items()}
-    counts = _activities(facts, days=days, each=each).values_list("account_id", "contact_id", "kind", "day")
-    for account_id, contact_id, kind, day, count in counts.annotate(count=Count("pk")).order_by():
-        facts[account_id].counts[contact_id, kind, day] = count
+    for account_id, contact_id, kind, day, count in _counted(facts, days=days, each=each):
+        # Of a day whose activities are gone one or the other may be left: then the larger count is the day's.
+        key = (contact_id or None, kind, day)
+        facts[account_id].counts[key] = max(count, facts[account_id].counts.get(key, 0))
     left = Contact.objects.filter(account__in=facts, left_on__isnull=False).order_by()
     for account_id, contact_id, left_on in left.values_list("account_id", "pk", "left_on"):
         if left_on:
@@ -251,10 +252,25 @@ def _facts(sizes: Mapping[int, int | None], *, days: Sequence[date], each: Seque
     return facts
 
 
+def _counted(account_ids: Collection[int], *, days: Sequence[date], each: Sequence[policy.Scoring]) -> Iterable[tuple[Any, ...]]:
+    """Read how often who did what on which day: from activities, and from day counts where those are gone; one query."""
+    there = _activities(account_ids, days=days, each=each).values_list("account_id", "contact_id", "kind", "day")
+    first, kinds = _reach(days, each)
+    marks = StateMark.objects.filter(pk__in=account_ids, kept_from__gt=first).values("pk")
+    gone = DayCount.objects.without_activities().filter(account_id__in=marks, kind__in=kinds, day__gte=first, day__lte=max(days))
+    counts = there.annotate(count=Count("pk")).order_by()
+    return counts.union(gone.values_list("account_id", "contact_id", "kind", "day", "count"), all=True)
+
+
+def _reach(days: Sequence[date], each: Sequence[policy.Scoring]) -> tuple[date, set[str]]:
+    """Give the first day, and the kinds, that count by one of these sets of numbers."""
+    first = min(days) - timedelta(days=max(numbers.window_days for numbers in each))
+    return first, {kind for numbers in each for kind in numbers.kinds or {}}
+
+
 def _activities(account_ids: Collection[int], *, days: Sequence[date], each: Sequence[policy.Scoring]) -> ActivityQuerySet:
     """Select what people did, of kinds that count by one of these sets of numbers, in the windows that end on these days."""
-    first = min(days) - timedelta(days=max(numbers.window_days for numbers in each))
-    kinds = {kind for numbers in each for kind in numbers.kinds or {}}
+    first, kinds = _reach(days, each)
     of_weight = Activity.objects.by_people().filter(account__in=account_ids, kind__in=kinds)
     return of_weight.on_days(first, max(days))
 

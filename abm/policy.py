@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from crm import policy as crm_policy
 from crm.policy import number, override
 
 
@@ -215,6 +216,21 @@ ALERTS = Alerts()
 NIGHTLY = Nightly()
 PLAYGROUND = Playground()
 MY_DAY = MyDay()
+
+
+def days_looked_back(numbers: Scoring) -> int:
+    """Give of how many days back activities are needed by what is computed from them: score, its change, and coverage."""
+    return max(numbers.window_days + ALERTS.compared_with_days_ago, crm_policy.DMU.engaged_within_days)
+
+
+def refuse_short_retention() -> None:
+    """Refuse to let go of activities that still count; called at start, when the numbers of both apps are set."""
+    kept, needed = crm_policy.RETENTION.activity_days, days_looked_back(SCORING)
+    if 0 < kept < needed:
+        raise ValueError(
+            f"RETENTION.activity_days must be 0, which keeps them for ever, or at least {needed}, not {kept}: "
+            "score and coverage look so many days back."
+        )
 
 
 def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:
