@@ -205,8 +205,7 @@ def of_accounts(account_ids: Collection[int], *, as_of: date, numbers: policy.Sc
 
 def of_days(account_ids: Collection[int], *, days: Sequence[date], numbers: policy.Scoring | None = None) -> dict[date, dict[int, Scored]]:
     """Score accounts as of several days, from one reading of what happened."""
-    sizes = Account.objects.filter(pk__in=account_ids).order_by("pk").values_list("pk", "employees")
-    return _of_days(dict(sizes), days=days, numbers=numbers or score_numbers.in_force())
+    return by_numbers(account_ids, days=days, each=[numbers or score_numbers.in_force()])[0]
 
 
 def by_numbers(
@@ -317,10 +316,7 @@ def behind(account: Account, lines: Collection[Line], *, at_most: int) -> dict[G
 
 
 def store(scored: Mapping[int, Scored], *, day: date, at: datetime, numbers: policy.Scoring) -> int:
-    """Write the scores of a day again, and none for accounts without one; return how many rows the day keeps of these.
-
-    `numbers` are those that made the scores.
-    """
+    """Write the scores of a day again, made with `numbers`, and none for accounts without one; return how many rows the day keeps of these."""
     kept = sorted(pk for pk, one in scored.items() if one.score >= policy.NIGHTLY.history_from_score)
     EngagementScore.objects.on(day).filter(account__in=scored.keys() - set(kept)).delete()
     if kept:

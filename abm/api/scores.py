@@ -16,7 +16,9 @@ class ScoreSerializer(StandingSerializer):
     """Where one account stands."""
 
     parameters = serializers.CharField(
-        read_only=True, allow_null=True, help_text="Version of the numbers that the score was made with; it may be one behind those in force."
+        read_only=True,
+        allow_null=True,
+        help_text="Version of the numbers that the score was made with; it may be one behind those in force.",
     )
 
     class Meta(StandingSerializer.Meta):
