@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.timezone import now
 
 from abm import engagement, nightly, policy, refresh, score_numbers, tasks
-from abm.models import ScoreChange, TargetAccount, TargetList
+from abm.models import ScoreChange, ScoreParameters, TargetAccount, TargetList
 from crm import activities
 from crm.models import Account, Team, User
 from crm.policy import day_of
@@ -80,6 +80,10 @@ def test_only_marketing_and_administrators_change_the_numbers(role: str, status:
     assert client.get(reverse(PAGE)).status_code == status
     assert client.post(reverse(PAGE), {"save": "1", "seen": "0"}).status_code == status
     assert client.get(reverse("admin:abm_scorechange_progress")).status_code == status
+    ScoreParameters.objects.create(version="old", numbers={"half_saturation": 20.0}, first_used_at=now())
+    back = reverse("admin:abm_scorechange_put_back", args=["old"])
+    assert client.get(back).status_code == status
+    assert client.post(back, {"note": "", "seen": "0"}).status_code == status
     assert not ScoreChange.objects.exists()
     assert (reverse(PAGE) in client.get("/admin/").content.decode()) == (status == 200)
 
