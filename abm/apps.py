@@ -15,7 +15,7 @@ class AbmConfig(AppConfig):
         from django.conf import settings
         from django.core.exceptions import ImproperlyConfigured
 
-        from abm import exports, merges, policy, privacy, receivers, states
+        from abm import exports, merges, policy, privacy, receivers, retention, states
         from abm.models import AccountFit, AccountStanding, EngagementScore
         from crm import access
         from crm import privacy as crm_privacy
@@ -25,6 +25,7 @@ class AbmConfig(AppConfig):
         undoing.is_computed(EngagementScore, AccountFit, AccountStanding)
         privacy.register()
         crm_privacy.retain_also("states", states.sweep)
+        crm_privacy.retain_also("activities", retention.let_go)
         exports.register()
         merges.register()
         receivers.connect()

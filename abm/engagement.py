@@ -2,17 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from math import fsum
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db.models import Count, Q, Window
 from django.db.models.functions import RowNumber
 
-from abm import policy
-from abm.models import EngagementScore, ScoreParameters
+from abm import policy, score_numbers
+from abm.models import DayCount, EngagementScore, StateMark
 from crm import policy as crm_policy
 from crm.models import Account, Activity, Contact, DmuMembership
 from crm.models.activities import ActivityQuerySet
@@ -86,8 +86,13 @@ class Explanation:
     as_of: date
     scored: Scored
     missing_roles: tuple[MissingRole, ...]
-    parameters_version: str
+    numbers: policy.Scoring
     activity_ids: dict[Group, list[int]]
+
+    @property
+    def parameters_version(self) -> str:
+        """Name the numbers that it is made with."""
+        return self.numbers.version
 
 
 @dataclass
@@ -119,10 +124,9 @@ def score(
     left_on: Mapping[int, date],
     required: Sequence[str],
     as_of: date,
-    numbers: policy.Scoring | None = None,
+    numbers: policy.Scoring,
 ) -> Scored:
     """Score an account from its day counts: `roles` as held on `as_of`, `left_on` of those who left."""
-    numbers = numbers or policy.SCORING
     lines = _lines(counts, roles=roles, left_on=left_on, as_of=as_of, numbers=numbers)
     live = _sums((role, line.live) for line in lines if line.contact_id for role in roles.get(line.contact_id, ()))
     active = tuple(role for role in required if live.get(role, 0.0) >= numbers.role_counts_from_points)
@@ -184,15 +188,14 @@ def _line(group: Group, times: int, *, as_of: date, role_weight: float, numbers:
     return Line(contact_id, name, day, times, points, after_cap, age_days, decay, role_weight, live, live * role_weight)
 
 
-def missing_roles(scored: Scored, *, numbers: policy.Scoring | None = None) -> tuple[MissingRole, ...]:
+def missing_roles(scored: Scored, *, numbers: policy.Scoring) -> tuple[MissingRole, ...]:
     """Give each required role that is not active, with breadth and score as they would be if it were."""
-    numbers = numbers or policy.SCORING
     factor = breadth(len(scored.active_roles) + 1, len(scored.required_roles), numbers=numbers)
     would_be = _saturate(scored.weighted_points * factor, numbers)
     return tuple(MissingRole(role, factor, would_be) for role in scored.required_roles if role not in scored.active_roles)
 
 
-# The same over the records, for many accounts in a fixed number of queries.
+# The same over the records, for many accounts in a fixed number of queries; without `numbers` with those in force.
 
 
 def of_accounts(account_ids: Collection[int], *, as_of: date, numbers: policy.Scoring | None = None) -> dict[int, Scored]:
@@ -202,12 +205,23 @@ def of_accounts(account_ids: Collection[int], *, as_of: date, numbers: policy.Sc
 
 def of_days(account_ids: Collection[int], *, days: Sequence[date], numbers: policy.Scoring | None = None) -> dict[date, dict[int, Scored]]:
     """Score accounts as of several days, from one reading of what happened."""
-    sizes = Account.objects.filter(pk__in=account_ids).order_by("pk").values_list("pk", "employees")
-    return _of_days(dict(sizes), days=days, numbers=numbers or policy.SCORING)
+    return by_numbers(account_ids, days=days, each=[numbers or score_numbers.in_force()])[0]
+
+
+def by_numbers(
+    account_ids: Collection[int], *, days: Sequence[date], each: Sequence[policy.Scoring]
+) -> list[dict[date, dict[int, Scored]]]:
+    """Score accounts as of several days with each of several sets of numbers, from one reading of what happened."""
+    sizes = dict(Account.objects.filter(pk__in=account_ids).order_by("pk").values_list("pk", "employees"))
+    facts = _facts(sizes, days=days, each=each)
+    return [_score_all(facts, days=days, numbers=numbers) for numbers in each]
 
 
 def _of_days(sizes: Mapping[int, int | None], *, days: Sequence[date], numbers: policy.Scoring) -> dict[date, dict[int, Scored]]:
-    facts = _facts(sizes, days=days, numbers=numbers)
+    return _score_all(_facts(sizes, days=days, each=[numbers]), days=days, numbers=numbers)
+
+
+def _score_all(facts: Mapping[int, Facts], *, days: Sequence[date], numbers: policy.Scoring) -> dict[date, dict[int, Scored]]:
     return {
         day: {
             account_id: score(
@@ -219,12 +233,13 @@ def _of_days(sizes: Mapping[int, int | None], *, days: Sequence[date], numbers: 
     }
 
 
-def _facts(sizes: Mapping[int, int | None], *, days: Sequence[date], numbers: policy.Scoring) -> dict[int, Facts]:
+def _facts(sizes: Mapping[int, int | None], *, days: Sequence[date], each: Sequence[policy.Scoring]) -> dict[int, Facts]:
     """Read what the formula wants to know of accounts with so many employees: two queries, and one more for each day."""
     facts = {account_id: Facts(required=crm_policy.required_dmu(employees).roles) for account_id, employees in sizes.items()}
-    counts = _activities(facts, days=days, numbers=numbers).values_list("account_id", "contact_id", "kind", "day")
-    for account_id, contact_id, kind, day, count in counts.annotate(count=Count("pk")).order_by():
-        facts[account_id].counts[contact_id, kind, day] = count
+    for account_id, contact_id, kind, day, count in _counted(facts, days=days, each=each):
+        # Of a day whose activities are gone one or the other may be left: then the larger count is the day's.
+        key = (contact_id or None, kind, day)
+        facts[account_id].counts[key] = max(count, facts[account_id].counts.get(key, 0))
     left = Contact.objects.filter(account__in=facts, left_on__isnull=False).order_by()
     for account_id, contact_id, left_on in left.values_list("account_id", "pk", "left_on"):
         if left_on:
@@ -236,24 +251,40 @@ def _facts(sizes: Mapping[int, int | None], *, days: Sequence[date], numbers: po
     return facts
 
 
-def _activities(account_ids: Collection[int], *, days: Sequence[date], numbers: policy.Scoring) -> ActivityQuerySet:
-    """Select what people did, of kinds that count, in the windows that end on these days."""
-    first = min(days) - timedelta(days=numbers.window_days)
-    of_weight = Activity.objects.by_people().filter(account__in=account_ids, kind__in=list(numbers.kinds or {}))
+def _counted(account_ids: Collection[int], *, days: Sequence[date], each: Sequence[policy.Scoring]) -> Iterable[tuple[Any, ...]]:
+    """Read how often who did what on which day: from activities, and from day counts where those are gone; one query."""
+    there = _activities(account_ids, days=days, each=each).values_list("account_id", "contact_id", "kind", "day")
+    first, kinds = _reach(days, each)
+    marks = StateMark.objects.filter(pk__in=account_ids, kept_from__gt=first).values("pk")
+    gone = DayCount.objects.without_activities().filter(account_id__in=marks, kind__in=kinds, day__gte=first, day__lte=max(days))
+    counts = there.annotate(count=Count("pk")).order_by()
+    return counts.union(gone.values_list("account_id", "contact_id", "kind", "day", "count"), all=True)
+
+
+def _reach(days: Sequence[date], each: Sequence[policy.Scoring]) -> tuple[date, set[str]]:
+    """Give the first day, and the kinds, that count by one of these sets of numbers."""
+    first = min(days) - timedelta(days=max(numbers.window_days for numbers in each))
+    return first, {kind for numbers in each for kind in numbers.kinds or {}}
+
+
+def _activities(account_ids: Collection[int], *, days: Sequence[date], each: Sequence[policy.Scoring]) -> ActivityQuerySet:
+    """Select what people did, of kinds that count by one of these sets of numbers, in the windows that end on these days."""
+    first, kinds = _reach(days, each)
+    of_weight = Activity.objects.by_people().filter(account__in=account_ids, kind__in=kinds)
     return of_weight.on_days(first, max(days))
 
 
 def explain(account: Account, *, as_of: date, numbers: policy.Scoring | None = None, with_activities: bool = False) -> Explanation:
     """Explain an account's score; with the ids of the activities behind each line if asked for."""
-    numbers = numbers or policy.SCORING
+    numbers = numbers or score_numbers.in_force()
     scored = _of_days({account.pk: account.employees}, days=[as_of], numbers=numbers)[as_of][account.pk]
     ids: dict[Group, list[int]] = {line.group: [] for line in scored.lines} if with_activities else {}
     if with_activities:
-        behind = _activities([account.pk], days=[as_of], numbers=numbers).order_by("occurred_at", "pk")
+        behind = _activities([account.pk], days=[as_of], each=[numbers]).order_by("occurred_at", "pk")
         for contact_id, kind, day, pk in behind.values_list("contact_id", "kind", "day", "pk"):
             if (contact_id, kind, day) in ids:
                 ids[contact_id, kind, day].append(pk)
-    return Explanation(account.pk, as_of, scored, missing_roles(scored, numbers=numbers), numbers.version, ids)
+    return Explanation(account.pk, as_of, scored, missing_roles(scored, numbers=numbers), numbers, ids)
 
 
 class Counted(NamedTuple):
@@ -284,19 +315,14 @@ def behind(account: Account, lines: Collection[Line], *, at_most: int) -> dict[G
 # What is kept, so that a score of another day can be shown, and replayed with the numbers of that day.
 
 
-def store(scored: Mapping[int, Scored], *, day: date, at: datetime, version: str = "") -> int:
-    """Write the scores of a day again, and none for accounts without one; return how many rows the day keeps of these.
-
-    `version` names the numbers that made the scores, when they are those of an earlier day and on record already.
-    """
-    numbers = policy.SCORING
+def store(scored: Mapping[int, Scored], *, day: date, at: datetime, numbers: policy.Scoring) -> int:
+    """Write the scores of a day again, made with `numbers`, and none for accounts without one; return how many rows the day keeps of these."""
     kept = sorted(pk for pk, one in scored.items() if one.score >= policy.NIGHTLY.history_from_score)
     EngagementScore.objects.on(day).filter(account__in=scored.keys() - set(kept)).delete()
-    if kept and not version:
-        parameters = ScoreParameters(version=numbers.version, numbers=asdict(numbers), first_used_at=at)
-        ScoreParameters.objects.bulk_create([parameters], ignore_conflicts=True)
+    if kept:
+        score_numbers.on_record(numbers, at=at)
     EngagementScore.objects.bulk_create(
-        [_row(pk, scored[pk], day=day, version=version or numbers.version) for pk in kept],
+        [_row(pk, scored[pk], day=day, version=numbers.version) for pk in kept],
         update_conflicts=True,
         unique_fields=["account", "day"],
         update_fields=["weighted_points", "breadth", "x", "score", "active_roles", "parameters"],
@@ -315,11 +341,6 @@ def _row(account_id: int, scored: Scored, *, day: date, version: str) -> Engagem
         active_roles=list(scored.active_roles),
         parameters_id=version,
     )
-
-
-def numbers_of(parameters: ScoreParameters) -> policy.Scoring:
-    """Give the numbers that made a stored score, to replay it with."""
-    return policy.Scoring(**parameters.numbers)
 
 
 def thin(*, before: date) -> int:

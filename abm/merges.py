@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import F
 
-from abm import engagement
+from abm import engagement, score_numbers
 from abm.models import ComparisonAccount, EngagementScore, JobChangeSignal, ScoreParameters, TargetAccount, TargetRejection
 from crm import policy as crm_policy
 from crm.merges import folding, relations
@@ -79,14 +79,17 @@ def rescore(kept_id: int, before: Mapping[str, Sequence[Mapping[str, Any]]], _at
     versions = ScoreParameters.objects.in_bulk(days)
     EngagementScore.objects.filter(account=kept_id, day__in={day for some in days.values() for day in some}).delete()
     for version, some in sorted(days.items()):
-        numbers = engagement.numbers_of(versions[version])
+        numbers = score_numbers.numbers_of(versions[version])
         for day, scored in engagement.of_days([kept_id], days=sorted(some), numbers=numbers).items():
-            engagement.store(scored, day=day, at=_at, version=version)
+            engagement.store(scored, day=day, at=_at, numbers=numbers)
 
 
 def rebuild(account_ids: Sequence[int], merged_at: datetime, at: datetime) -> None:
     """Score both accounts apart on the days that they were one; today's score comes with the refresh."""
     first, today = crm_policy.day_of(merged_at), crm_policy.day_of(at)
     days = [today - timedelta(days=ago) for ago in range(min(MOST_DAYS, (today - first).days), 0, -1)]
-    for day, scored in engagement.of_days(account_ids, days=days).items() if days else ():
-        engagement.store(scored, day=day, at=at)
+    if not days:
+        return
+    numbers = score_numbers.in_force()
+    for day, scored in engagement.of_days(account_ids, days=days, numbers=numbers).items():
+        engagement.store(scored, day=day, at=at, numbers=numbers)

@@ -12,7 +12,7 @@ from django.utils.text import capfirst, get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext_lazy
 
-from abm import engagement, policy
+from abm import engagement, policy, score_numbers
 from abm.models import EngagementScore
 from crm import activity_kinds
 from crm.models import Activity, Contact, DmuMembership, DmuRole
@@ -124,19 +124,20 @@ class _Facts:
 
 
 def of_accounts(account_ids: Collection[int], *, as_of: date) -> dict[int, Rise]:
-    """Say for each account what moved its score in the days before `as_of`; four queries however many accounts."""
-    facts = _facts(account_ids, as_of=as_of)
+    """Say for each account what moved its score in the days before `as_of`; five queries however many accounts."""
+    numbers = score_numbers.in_force()
+    facts = _facts(account_ids, as_of=as_of, numbers=numbers)
     people = Contact.objects.select_related("person").in_bulk({who for known in facts.values() for who, _kind, _day in known.counts if who})
     for known in facts.values():
         known.left_on = {who: left for who, _kind, _day in known.counts if who and (left := people[who].left_on)}
     active = _newly_active(account_ids, as_of=as_of)
-    return {pk: _rise(known, people, new_roles=active.get(pk, ()), as_of=as_of) for pk, known in facts.items()}
+    return {pk: _rise(known, people, new_roles=active.get(pk, ()), as_of=as_of, numbers=numbers) for pk, known in facts.items()}
 
 
-def _facts(account_ids: Collection[int], *, as_of: date) -> dict[int, _Facts]:
+def _facts(account_ids: Collection[int], *, as_of: date, numbers: policy.Scoring) -> dict[int, _Facts]:
     facts = {pk: _Facts() for pk in account_ids}
     first = as_of - timedelta(days=2 * policy.ALERTS.compared_with_days_ago - 1)
-    counted = Activity.objects.by_people().filter(account__in=facts, kind__in=list(policy.SCORING.kinds or {})).on_days(first, as_of)
+    counted = Activity.objects.by_people().filter(account__in=facts, kind__in=list(numbers.kinds or {})).on_days(first, as_of)
     groups = counted.values_list("account_id", "contact_id", "kind", "day").annotate(count=Count("pk")).order_by()
     for account_id, contact_id, kind, day, count in groups:
         facts[account_id].counts[contact_id, kind, day] = count
@@ -147,27 +148,32 @@ def _facts(account_ids: Collection[int], *, as_of: date) -> dict[int, _Facts]:
 
 
 def _newly_active(account_ids: Collection[int], *, as_of: date) -> dict[int, tuple[str, ...]]:
-    """Give the roles that count as active now and did not when the score was last compared; they widen the score's breadth."""
+    """Give the roles that count as active now and did not when the score was last compared; they widen the score's breadth.
+
+    None where the two scores were made with different numbers: then it may be the numbers that changed.
+    """
     before = as_of - timedelta(days=policy.ALERTS.compared_with_days_ago)
     kept = EngagementScore.objects.filter(account__in=account_ids, day__in=(before, as_of))
-    active = {(account_id, day): roles for account_id, day, roles in kept.values_list("account_id", "day", "active_roles")}
-    return {
-        pk: tuple(role for role in active[pk, as_of] if role not in active.get((pk, before), ()))
-        for pk in account_ids
-        if (pk, as_of) in active
-    }
+    rows = {(account_id, day): rest for account_id, day, *rest in kept.values_list("account_id", "day", "active_roles", "parameters_id")}
+    found = {}
+    for pk in account_ids:
+        if (pk, as_of) in rows:
+            roles, version = rows[pk, as_of]
+            roles_before, version_before = rows.get((pk, before), ((), version))
+            found[pk] = tuple(role for role in roles if role not in roles_before) if version == version_before else ()
+    return found
 
 
-def _rise(known: _Facts, people: Mapping[int, Contact], *, new_roles: tuple[str, ...], as_of: date) -> Rise:
+def _rise(known: _Facts, people: Mapping[int, Contact], *, new_roles: tuple[str, ...], as_of: date, numbers: policy.Scoring) -> Rise:
     """Score what happened lately by the score's own formula, and divide it over the people and the two weeks."""
-    scored = engagement.score(known.counts, roles=known.roles, left_on=known.left_on, required=(), as_of=as_of)
+    scored = engagement.score(known.counts, roles=known.roles, left_on=known.left_on, required=(), as_of=as_of, numbers=numbers)
     since = policy.ALERTS.compared_with_days_ago
     new = sorted((line for line in scored.lines if line.age_days < since), key=lambda line: (line.contact_id is None, line.contact_id or 0))
     movers = []
     for who, lines in groupby(new, key=lambda line: line.contact_id):
         theirs = list(lines)
         held = known.roles.get(who, set()) if who else set()
-        role = max(held, key=lambda each: ((policy.SCORING.role_weight or {})[each], each), default="")
+        role = max(held, key=lambda each: ((numbers.role_weight or {})[each], each), default="")
         movers.append(Mover(people[who] if who else None, role, _heaviest(theirs), sum(line.weighted for line in theirs)))
     movers.sort(key=lambda mover: -mover.weighted)
     return Rise(tuple(movers), _heaviest([line for line in scored.lines if line.age_days >= since]), new_roles)

@@ -233,7 +233,8 @@ def _pilots(deals: OpportunityQuerySet, today: date) -> tuple[Pilot, ...]:
 def _night(at: datetime) -> Night:
     """Judge the last nightly run: how much it did, and whether the figures on the page are fresh."""
     of_accounts = Sum("chunks__items", filter=Q(chunks__step="accounts"), default=0)
-    run = NightlyRun.objects.annotate(accounts=of_accounts, failures=Sum("chunks__failures", default=0)).order_by("-day").first()
+    nights: QuerySet[Any] = NightlyRun.objects.nights()
+    run = nights.annotate(accounts=of_accounts, failures=Sum("chunks__failures", default=0)).order_by("-day").first()
     if run is None:
         return Night(None, 0, 0, is_late=True)
     too_long_ago = at - (run.finished_at or run.started_at) > timedelta(hours=policy.MY_DAY.night_hours)

@@ -1,15 +1,15 @@
 """The nightly run: its steps in chunks, each one transaction, so that a kill, a restart or a second run costs nothing."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from abm import engagement, job_changes, policy, refresh, states
-from abm.models import NightlyChunk, NightlyRun
+from abm import engagement, job_changes, policy, refresh, score_numbers, states
+from abm.models import NightlyChunk, NightlyRun, ScoreChange
 from crm import pilots, privacy
 from crm import policy as crm_policy
 from crm.errors import Invalid
@@ -29,7 +29,36 @@ def run(day: date, *, clock: Clock, told: Callable[[NightlyChunk], None] | None 
     """
     if day > crm_policy.day_of(clock()):
         raise Invalid(_("A day that has not come cannot be scored."))
-    planned = _plan(day, at=clock())
+    return _work_off(_plan(day, at=clock()), clock=clock, told=told)
+
+
+def rebuild(*, clock: Clock, told: Callable[[NightlyChunk], None] | None = None) -> NightlyRun | None:
+    """Do what is left of scoring every account with the numbers in force; None while the settings' numbers hold.
+
+    Chunks are done as those of a night are; each takes the numbers that hold when it begins.
+    """
+    change = score_numbers.current()
+    if change is None:
+        return None
+    planned = NightlyRun.objects.filter(score_change=change).first() or _plan_rebuild(change, at=clock())
+    return planned if planned.finished_at else _work_off(planned, clock=clock, told=told)
+
+
+@transaction.atomic
+def _plan_rebuild(change: ScoreChange, *, at: datetime) -> NightlyRun:
+    """Make the run of a change, and end those of the changes before: one scoring of all accounts is enough."""
+    planned, is_new = NightlyRun.objects.get_or_create(score_change=change, defaults={"day": crm_policy.day_of(at), "started_at": at})
+    if is_new:
+        overtaken = NightlyRun.objects.rebuilds().filter(finished_at=None).exclude(pk=planned.pk)
+        NightlyChunk.objects.left().filter(run__in=overtaken).delete()
+        overtaken.update(finished_at=at)
+        chunks = (NightlyChunk(step="rebuild", first_account=first, last_account=last) for first, last in _ranges())
+        _add_chunks(planned, chunks)
+    return planned
+
+
+def _work_off(planned: NightlyRun, *, clock: Clock, told: Callable[[NightlyChunk], None] | None) -> NightlyRun:
+    """Do the chunks of a run that nobody has done."""
     number = -1
     while chunk := _work_on_next(planned, after=number, clock=clock):
         number = chunk.number
@@ -47,22 +76,27 @@ def is_due(*, at: datetime) -> bool:
     local = at.astimezone(crm_policy.ZONE)
     if local.hour * 60 + local.minute < policy.NIGHTLY.due_from_minutes:
         return False
-    return not NightlyRun.objects.filter(day=crm_policy.day_of(at), finished_at__isnull=False).exists()
+    return not NightlyRun.objects.nights().filter(day=crm_policy.day_of(at), finished_at__isnull=False).exists()
 
 
 @transaction.atomic
 def _plan(day: date, *, at: datetime) -> NightlyRun:
     """Make the day's run with its chunks; who comes second gets the first one's."""
-    planned, is_new = NightlyRun.objects.get_or_create(day=day, defaults={"started_at": at})
+    planned, is_new = NightlyRun.objects.get_or_create(day=day, score_change=None, defaults={"started_at": at})
     if is_new:
         chunks = [NightlyChunk(step="accounts", first_account=first, last_account=last) for first, last in _ranges()]
-        chunks += [NightlyChunk(step=step) for step in STEPS if step not in ("accounts", "verify")]
+        chunks += [NightlyChunk(step=step) for step in STEPS if step not in ("accounts", "verify", "rebuild")]
         if day.isoweekday() == policy.NIGHTLY.verify_on_weekday:
             chunks += [NightlyChunk(step="verify", first_account=first, last_account=last) for first, last in _ranges()]
-        for number, chunk in enumerate(chunks):
-            chunk.run, chunk.number = planned, number
-        NightlyChunk.objects.bulk_create(chunks)
+        _add_chunks(planned, chunks)
     return planned
+
+
+def _add_chunks(planned: NightlyRun, chunks: Iterable[NightlyChunk]) -> None:
+    rows = list(chunks)
+    for number, chunk in enumerate(rows):
+        chunk.run, chunk.number = planned, number
+    NightlyChunk.objects.bulk_create(rows)
 
 
 def _ranges() -> Iterator[tuple[int, int | None]]:
@@ -104,7 +138,7 @@ def _record_failure(chunk: NightlyChunk, error: Exception) -> None:
     NightlyChunk.objects.filter(pk=chunk.pk).update(failures=F("failures") + 1, error=sentence)
 
 
-# The steps in their order: each gets its chunk, the day, and the time, and returns the number of items.
+# The steps in their order, the last but one on one night of the week, the last after a change of the numbers: each gets its chunk, the day, and the time, and returns the number of items.
 
 
 def _refresh_accounts(chunk: NightlyChunk, day: date, at: datetime) -> int:
@@ -113,6 +147,11 @@ def _refresh_accounts(chunk: NightlyChunk, day: date, at: datetime) -> int:
         return refresh.night(first, chunk.last_account, day=day, at=at)
     accounts = Account.objects.filter(pk__gte=first, pk__lte=chunk.last_account or states.ENDLESS).order_by("pk")
     return refresh.accounts(list(accounts.values_list("pk", flat=True)), at=at, day=day)
+
+
+def _rebuild(chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    """Bring accounts to the numbers in force as of now, also when midnight has passed since the run began."""
+    return _refresh_accounts(chunk, crm_policy.day_of(at), at)
 
 
 def _assess_missed_bounces(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
@@ -146,4 +185,5 @@ STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
     "retention": _retain,
     "history": _thin_history,
     "verify": _verify,
+    "rebuild": _rebuild,
 }

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from crm import policy as crm_policy
 from crm.policy import number, override
 
 
@@ -43,6 +44,13 @@ TERMS = 3
 WORTH_NOTHING = frozenset({"email_sent", "email_delivered", "email_bounced", "call_unanswered", "note"})
 
 
+# The least and the most that each number of the score can be.
+BOUNDS: dict[str, tuple[float, float]] = {
+    "points": (0, 1_000), "daily_cap": (0, 10_000), "half_life_days": (1, 36_500), "role_weight": (0, 100),
+    "half_saturation": (0.1, 1_000_000), "breadth_floor": (0, 1), "breadth_per_share": (0, 1), "role_counts_from_points": (0, 1_000),
+}  # fmt: skip
+
+
 def _table(name: str, value: Any, *, known: Collection[str]) -> Mapping[str, Any]:
     """Give back a table of known names; raise ValueError with a sentence for anything else."""
     if not isinstance(value, Mapping):
@@ -60,15 +68,15 @@ def _kind_weight(kind: str, row: Any) -> KindWeight:
     if not isinstance(row, Mapping) or row.keys() != {"points", "daily_cap", "half_life_days"}:
         raise ValueError(f"{name} must be an object of points, daily_cap and half_life_days, not {row!r}.")
     return KindWeight(
-        _hundredths(f"{name}.points", row["points"], 1_000),
-        _hundredths(f"{name}.daily_cap", row["daily_cap"], 10_000),
-        number(f"{name}.half_life_days", row["half_life_days"], 1, 36_500, whole=True),
+        _hundredths(f"{name}.points", row["points"], *BOUNDS["points"]),
+        _hundredths(f"{name}.daily_cap", row["daily_cap"], *BOUNDS["daily_cap"]),
+        number(f"{name}.half_life_days", row["half_life_days"], *BOUNDS["half_life_days"], whole=True),
     )
 
 
-def _hundredths(name: str, value: Any, most: float) -> Any:
+def _hundredths(name: str, value: Any, least: float, most: float) -> Any:
     """Read a number with at most two decimals: sums are kept in whole hundredths."""
-    if round(number(name, value, 0, most) * 100, 6) % 1:
+    if round(number(name, value, least, most) * 100, 6) % 1:
         raise ValueError(f"{name} must have at most two decimals, not {value!r}.")
     return value
 
@@ -91,7 +99,7 @@ class Scoring:
         """Fill in the default tables, and accept kinds as an organisation writes them in JSON."""
         roles = {"decider": 1.5, "buyer": 1.3, "influencer": 1.2, "user": 1.0, "initiator": 1.0, "unknown": 0.8, "anonymous": 0.5}
         own = _table("SCORING.role_weight", self.role_weight or {}, known=roles.keys())
-        weights = {name: _hundredths(f"SCORING.role_weight.{name}", weight, 100) for name, weight in own.items()}
+        weights = {name: _hundredths(f"SCORING.role_weight.{name}", weight, *BOUNDS["role_weight"]) for name, weight in own.items()}
         object.__setattr__(self, "role_weight", roles | weights)
         kinds = _table("SCORING.kinds", self.kinds or _weights(), known=_weights().keys() | WORTH_NOTHING)
         object.__setattr__(self, "kinds", {name: _kind_weight(name, row) for name, row in kinds.items()})
@@ -175,6 +183,17 @@ class Nightly:
 
 
 @dataclass(frozen=True)
+class Playground:
+    """Trying other numbers of the score. Source: judgement; measured, 250 accounts with 200 activities each are tried in under two seconds."""
+
+    shown: int = 20
+    # The warmest accounts that the totals are taken of.
+    accounts: int = 250
+    # A score that moves by more than this is worth a word.
+    moved_points: float = 5.0
+
+
+@dataclass(frozen=True)
 class MyDay:
     """The start page. Source: judgement; what fits on a screen and is read in ten seconds."""
 
@@ -195,7 +214,23 @@ TARGETS = Targets()
 JOB_CHANGES = JobChanges()
 ALERTS = Alerts()
 NIGHTLY = Nightly()
+PLAYGROUND = Playground()
 MY_DAY = MyDay()
+
+
+def days_looked_back(numbers: Scoring) -> int:
+    """Give of how many days back activities are needed by what is computed from them: score, its change, and coverage."""
+    return max(numbers.window_days + ALERTS.compared_with_days_ago, crm_policy.DMU.engaged_within_days)
+
+
+def refuse_short_retention() -> None:
+    """Refuse to let go of activities that still count; called at start, when the numbers of both apps are set."""
+    kept, needed = crm_policy.RETENTION.activity_days, days_looked_back(SCORING)
+    if 0 < kept < needed:
+        raise ValueError(
+            f"RETENTION.activity_days must be 0, which keeps them for ever, or at least {needed}, not {kept}: "
+            "score and coverage look so many days back."
+        )
 
 
 def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from abm import engagement, icp, job_changes, sales_alerts, states
+from abm import engagement, icp, job_changes, sales_alerts, score_numbers, states
 from abm.models import AccountStanding, DayCount, IdealCustomerProfile, JobChangeSignal
 from crm import dmu
 from crm import policy as crm_policy
@@ -31,7 +31,8 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
     with transaction.atomic():
         found = {row.pk: row for row in Account.objects.filter(pk__in=account_ids).select_related("owner").order_by("pk")}
         if day is not None and day < today:
-            engagement.store(engagement.of_accounts(found, as_of=day), day=day, at=at)
+            numbers = score_numbers.in_force()
+            engagement.store(engagement.of_accounts(found, as_of=day, numbers=numbers), day=day, at=at, numbers=numbers)
         else:
             _bring_up_to_date(found, today=today, everybody=everybody, at=at)
     return len(found)

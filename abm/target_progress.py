@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-from django.db.models import Avg, Count, Q
+from django.db.models import Avg, Count, Exists, OuterRef, Q, Sum
 
-from abm.models import ComparisonAccount, TargetAccount, TargetList
+from abm.models import ComparisonAccount, DayCount, StateMark, TargetAccount, TargetList
 from crm.models import Activity, Opportunity
-from crm.policy import day_of
+from crm.policy import day_of, oldest_day_kept
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,33 @@ def period(target_list: TargetList, *, today: date) -> Period:
 
 
 def since_start(target_list: TargetList, *, accounts: Collection[int], at: datetime) -> dict[int, Since]:
-    """Count what happened at each of its accounts while the list was at work; two queries, nothing for a draft."""
+    """Count what happened at each of its accounts while the list was at work; two queries, nothing for a draft.
+
+    A third for a list that is older than the activities that are kept.
+    """
     if target_list.activated_at is None:
         return {}
     until = target_list.closed_at or at
     done = Activity.objects.by_people().since(target_list.activated_at).filter(account__in=accounts, occurred_at__lte=until)
+    gone: dict[int, Since] = {}
+    oldest, began_on = oldest_day_kept(at), day_of(target_list.activated_at)
+    if oldest and began_on < oldest:
+        let_go_of = StateMark.objects.filter(pk=OuterRef("account_id"), kept_from__gt=OuterRef("day"))
+        done, gone = done.exclude(Exists(let_go_of)), _gone(accounts, began_on, day_of(until))
     counted = done.order_by().values("account").annotate(count=Count("pk"), meetings=Count("pk", filter=Q(kind="meeting")))
     begun = Opportunity.objects.judged_by_gate().filter(
         account__in=accounts, created_at__gte=target_list.activated_at, created_at__lte=until
     )
     deals = dict(begun.order_by().values_list("account").annotate(count=Count("pk")))
     acted = {row["account"]: (row["count"], row["meetings"]) for row in counted}
-    return {pk: Since(*acted.get(pk, (0, 0)), deals.get(pk, 0)) for pk in accounts}
+    return {pk: Since(*acted.get(pk, (0, 0)), deals.get(pk, 0)) + gone.get(pk, Since()) for pk in accounts}
+
+
+def _gone(accounts: Collection[int], first: date, last: date) -> dict[int, Since]:
+    """Count what people did on days whose activities were let go of, by whole days."""
+    rows = DayCount.objects.without_activities().filter(account_id__in=accounts, day__gte=first, day__lte=last).order_by()
+    sums = rows.values("account_id").annotate(times=Sum("count"), meetings=Sum("count", filter=Q(kind="meeting"), default=0))
+    return {row["account_id"]: Since(row["times"], row["meetings"]) for row in sums}
 
 
 def means(target_list: TargetList) -> tuple[Means, Means]:

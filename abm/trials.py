@@ -62,9 +62,10 @@ def _line(line: engagement.Line, who: str) -> dict[str, Any]:
     return {"contact": who, "day": line.day.isoformat(), "times": line.times} | {name: given[name] for name in names}
 
 
-def score_all(cases: Any, params: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Score cases as JSON holds them, with the product's numbers or with those given; raise Invalid that says which and why."""
-    numbers, zone, roles = numbers_of(params or {})
+def score_all(cases: Any, params: Mapping[str, Any] | None, *, in_force: policy.Scoring) -> list[dict[str, Any]]:
+    """Score cases as JSON holds them, with the numbers in force or with those given; raise Invalid that says which and why."""
+    given, zone, roles = numbers_of(params or {})
+    numbers = given if params else in_force
     if not isinstance(cases, list):
         raise Invalid(_("The cases must be a list."))
     return [_read(case, place, roles).score(numbers, zone=zone) for place, case in enumerate(cases, start=1)]

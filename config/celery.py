@@ -25,6 +25,8 @@ app.conf.beat_schedule = {
     "nightly run": {"task": "abm.tasks.nightly", "schedule": crontab(hour="2", minute="30")},
     # every 5 minutes: a night that beat or the worker slept through, or a run that died half way
     "nightly catch-up": {"task": "abm.tasks.nightly_catch_up", "schedule": 300.0},
+    # every minute: what is left of scoring all accounts with new numbers, also when its message was lost or its worker died
+    "rebuild scores": {"task": "abm.tasks.rebuild_scores", "schedule": 60.0},
     # every minute: exports and imports whose message was lost, or whose worker died
     "go on with files": {"task": "crm.tasks.go_on", "schedule": 60.0},
     # 03:40 every night: records that look like one, among those changed since

@@ -59,7 +59,7 @@ _FILES = {
 _LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
 _MARKETING = {
     "crm": {"suppression": "add change"},
-    "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view"},
+    "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view", "scorechange": "view add"},
 }
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import islice
 
 from django.db import IntegrityError, transaction
@@ -181,7 +181,7 @@ def _fitted(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 65]}#{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def judge_many(rows: Sequence[NewActivity], *, at: datetime) -> list[Wrong | None]:
+def judge_many(rows: Sequence[NewActivity], *, at: datetime, is_new: bool = True) -> list[Wrong | None]:
     """Say for each row which field cannot be right and why, or nothing; three look-ups, however many rows."""
     accounts = set(Account.objects.filter(pk__in={row.account_id for row in rows}).values_list("pk", flat=True))
     named = Contact.objects.filter(pk__in={row.contact_id for row in rows if row.contact_id})
@@ -190,7 +190,15 @@ def judge_many(rows: Sequence[NewActivity], *, at: datetime) -> list[Wrong | Non
     deals = dict(
         Opportunity.objects.filter(pk__in={row.opportunity_id for row in rows if row.opportunity_id}).values_list("pk", "account_id")
     )
-    return [_wrong_moment(row, at) or _wrong_text(row) or _wrong_kind(row) or _wrong_place(row, accounts, contacts, deals) for row in rows]
+    oldest = policy.oldest_day_kept(at) if is_new else None
+    return [
+        _wrong_moment(row, at)
+        or _too_old(row, oldest)
+        or _wrong_text(row)
+        or _wrong_kind(row)
+        or _wrong_place(row, accounts, contacts, deals)
+        for row in rows
+    ]
 
 
 def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
@@ -200,6 +208,13 @@ def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
     if not 1990 <= row.occurred_at.year <= 9000:
         return "occurred_at", _("The moment lies too far in the past or the future.")
     return ("occurred_at", _("The moment lies in the future.")) if row.occurred_at > at + AHEAD else None
+
+
+def _too_old(row: NewActivity, oldest: date | None) -> Wrong | None:
+    """Refuse what the next night would delete; sent again after that, it would count a second time."""
+    if oldest is None or policy.day_of(row.occurred_at) >= oldest:
+        return None
+    return "occurred_at", _("Activities older than %(days)d days are not kept.") % {"days": policy.RETENTION.activity_days}
 
 
 def _wrong_text(row: NewActivity) -> Wrong | None:
@@ -274,7 +289,7 @@ def _refuse_wrong(after: Activity, changed: Iterable[str], at: datetime) -> None
     if not {"contact", "subject"} & set(changed):
         # Whom it is of was judged when it was recorded, and may be erased by now.
         new = replace(new, contact_id=None)
-    if found := judge_many([new], at=at)[0]:
+    if found := judge_many([new], at=at, is_new="occurred_at" in changed)[0]:
         field, error = found
         raise Invalid(error, detail={field: error})
 

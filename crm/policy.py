@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -165,6 +165,8 @@ class Retention:
 
     ended_contact_days: int = 730
     delivery_report_days: int = 365
+    # Five years, as long as a claim under a contract can be made in the Netherlands; 0 keeps activities for ever.
+    activity_days: int = 1_825
     # A finished export is a copy of what its owner could see then.
     export_file_days: int = 7
     # The program that made an activity: needed while late events can still change what is thought of its neighbours.
@@ -200,6 +202,11 @@ RECORDING = Recording()
 RETENTION = Retention()
 UPLOADS = Uploads()
 ZONE = ZoneInfo("Europe/Amsterdam")
+
+
+def oldest_day_kept(at: datetime) -> date | None:
+    """Give the first local day of which activities are kept; None when they are kept for ever."""
+    return day_of(at) - timedelta(days=RETENTION.activity_days) if RETENTION.activity_days else None
 
 
 def day_of(at: datetime) -> date:
@@ -248,7 +255,7 @@ def _checked(name: str, value: Any, *, like: object) -> Any:
 # The least and the most that a number can be, by how its name ends; a century is as far as moments can be computed.
 _BOUNDS: dict[str, tuple[float, float]] = {
     "_share": (0, 1), "_floor": (0, 1), "_weight": (0, 100), "_points": (0, 1_000), "_score": (0, 100), "_saturation": (0.1, 1_000_000),
-    "_days": (1, 36_500), "_days_ago": (1, 36_500), "_hours": (1, 876_000), "_minutes": (0, 1_439),
+    "activity_days": (0, 36_500), "_days": (1, 36_500), "_days_ago": (1, 36_500), "_hours": (1, 876_000), "_minutes": (0, 1_439),
 }  # fmt: skip
 
 

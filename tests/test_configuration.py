@@ -126,6 +126,11 @@ def test_numbers_that_can_be_right_are_taken_and_unknown_ones_named(monkeypatch)
     [
         ("SECRET_KEY", "kort", "SECRET_KEY (or SECRET_KEY_FILE) must hold a secret of at least 32 characters."),
         (
+            "QUORUM_POLICY", '{"crm": {"RETENTION": {"activity_days": 30}}}',
+            "QUORUM_POLICY: RETENTION.activity_days must be 0, which keeps them for ever, or at least 187, not 30: "
+            "score and coverage look so many days back.",
+        ),
+        (
             "QUORUM_POLICY", '{"crm": {"BANT": {"stale_after_days": "x"}}}',
             "QUORUM_POLICY: BANT.stale_after_days must be a whole number from 1 to 36,500, not 'x'.",
         ),

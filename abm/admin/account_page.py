@@ -9,10 +9,10 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.timezone import now
 
-from abm import engagement, icp
+from abm import engagement, icp, score_numbers
 from abm.admin import sparkline
 from abm.admin.why import did, roles_of, why
-from abm.models import AccountStanding, JobChangeSignal, SignalEvidence, TargetAccount, TargetList
+from abm.models import AccountStanding, JobChangeSignal, SignalEvidence, StateMark, TargetAccount, TargetList
 from crm import policy
 from crm.admin.account_page import AccountPage as CrmAccountPage
 from crm.admin.lists import bar, change_arrow
@@ -36,11 +36,13 @@ class AccountPage(CrmAccountPage):
         return TemplateResponse(request, "abm/admin/parts/did.html", {"did": did(account, explanation, contact or None)})
 
     def of_page(self, request: HttpRequest, rows: Any) -> Any:
-        return super().of_page(request, rows).annotate(slot=slot(request))
+        return super().of_page(request, rows).annotate(slot=slot(request), score_version=scored_with())
 
     def panels(self, request: HttpRequest, account: Account) -> dict[str, Any]:
         today, fit = policy.day_of(now()), getattr(account, "fit", None)
-        crm = super().panels(request, account)
+        crm, numbers = super().panels(request, account), score_numbers.in_force()
+        explanation = engagement.explain(account, as_of=today, numbers=numbers)
+        version = account.score_version  # type: ignore[attr-defined]
         return (
             crm
             | figures(account, today=today)
@@ -48,7 +50,8 @@ class AccountPage(CrmAccountPage):
                 "fit_reasons": [{"words": icp.in_words(row), "points": row["points"], "of": row["of"]} for row in fit.reasons]
                 if fit
                 else [],
-                "why": why(account, engagement.explain(account, as_of=today), crm["working_there"], roles_of(crm["coverage"])),
+                "older_version": version if version != numbers.version else "",
+                "why": why(account, explanation, crm["working_there"], roles_of(crm["coverage"])),
                 "signals": open_signals(request, account),
                 "slot": account.slot,  # type: ignore[attr-defined]
             }
@@ -82,6 +85,11 @@ def slot(request: HttpRequest) -> Subquery:
     places = TargetAccount.objects.filter(account=OuterRef("pk"), target_list__in=lists).order_by("target_list__status", "-pk")
     facts = JSONObject(list="target_list_id", name="target_list__name", slot="slot", status="target_list__status")
     return Subquery(places.values(facts=facts)[:1])
+
+
+def scored_with() -> Subquery:
+    """Select the version of the numbers with which an account's score was made."""
+    return Subquery(StateMark.objects.filter(pk=OuterRef("pk")).values("version")[:1])
 
 
 def standing_of(account: Account) -> AccountStanding | None:

@@ -77,5 +77,4 @@ class AccountFitAdmin(ReadOnlyAdmin):
 class ScoreParametersAdmin(ReadOnlyAdmin):
     """Versions of the score's numbers: judgement, not fitted to outcomes."""
 
-    place = Place("marketing", 4, "tune", _("Score numbers"))
     list_display = ["version", "first_used_at"]

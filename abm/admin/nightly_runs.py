@@ -22,7 +22,8 @@ class NightlyRunAdmin(ReadOnlyAdmin):
     """Nightly runs."""
 
     place = Place("data", 9, "bedtime")
-    list_display = ["day", "progress", "failures", "seconds", "started_at", "finished_at"]
+    list_display = ["day", "what_for", "progress", "failures", "seconds", "started_at", "finished_at"]
+    list_select_related = ["score_change"]
     actions_list = ["run_now"]
     change_form_outer_before_template = "abm/admin/nightly_page.html"
 
@@ -37,6 +38,10 @@ class NightlyRunAdmin(ReadOnlyAdmin):
                 seconds_sum=Sum("chunks__seconds"),
             )
         )
+
+    @display(description=_("what for"))
+    def what_for(self, run: Any) -> str:
+        return str(_("numbers %(change)s") % {"change": run.score_change}) if run.score_change else str(_("the night"))
 
     @display(description=_("chunks"))
     def progress(self, run: Any) -> str:

@@ -42,6 +42,8 @@ def why(account: Account, explanation: engagement.Explanation, people: Sequence[
         "required": len(scored.required_roles),
         "missing_roles": [{"label": DmuRole(row.role).label, "role": row.role, "score": row.score} for row in explanation.missing_roles],
         "as_of": explanation.as_of,
+        "half_saturation": explanation.numbers.half_saturation,
+        "window_days": explanation.numbers.window_days,
         "sentences": list(sentences(rows, explanation)),
     }
 

@@ -1,12 +1,13 @@
 """Scores over the API: where every account stands now, and how one account's score went."""
 
+from django.db.models import OuterRef, Subquery
 from django_filters import rest_framework as filters
 from rest_framework import serializers
 from rest_framework.response import Response
 
 from abm import policy
 from abm.api.account_intelligence import StandingSerializer
-from abm.models import AccountStanding, EngagementScore
+from abm.models import AccountStanding, EngagementScore, StateMark
 from crm.api.records import ReadViewSet, reading
 from crm.models import Account
 
@@ -14,8 +15,14 @@ from crm.models import Account
 class ScoreSerializer(StandingSerializer):
     """Where one account stands."""
 
+    parameters = serializers.CharField(
+        read_only=True,
+        allow_null=True,
+        help_text="Version of the numbers that the score was made with; it may be one behind those in force.",
+    )
+
     class Meta(StandingSerializer.Meta):
-        fields = ["account", *StandingSerializer.Meta.fields]
+        fields = ["account", *StandingSerializer.Meta.fields, "parameters"]
         read_only_fields = fields
 
 
@@ -49,7 +56,9 @@ class ScoreFilter(filters.FilterSet):
 class ScoreViewSet(ReadViewSet):
     """Where accounts stand: fit, score, momentum and coverage; the id is the account's."""
 
-    queryset = AccountStanding.objects.all()
+    queryset = AccountStanding.objects.annotate(
+        parameters=Subquery(StateMark.objects.filter(pk=OuterRef("account")).exclude(version="").values("version")[:1])
+    )
     serializer_class = ScoreSerializer
     filterset_class = ScoreFilter
     orderings = {

@@ -7,7 +7,7 @@ from statistics import quantiles
 
 from django.db.models import Q, Sum
 
-from abm import engagement, policy, refresh, targets
+from abm import engagement, policy, refresh, score_numbers, targets
 from abm.models import IdealCustomerProfile, TargetList
 from crm import follow_ups
 from crm import policy as crm_policy
@@ -48,10 +48,11 @@ def write_profile() -> IdealCustomerProfile:
 
 def score(*, at: datetime) -> int:
     """Score every account as of now, and as of the days before from which trends are read; return how many accounts."""
+    numbers = score_numbers.in_force()
     ids, today = list(Account.objects.values_list("pk", flat=True)), crm_policy.day_of(at)
     days = [today - timedelta(days=days_ago) for days_ago in SCORED_DAYS_AGO]
-    for day, scored in engagement.of_days(ids, days=days).items():
-        engagement.store(scored, day=day, at=at)
+    for day, scored in engagement.of_days(ids, days=days, numbers=numbers).items():
+        engagement.store(scored, day=day, at=at, numbers=numbers)
     refresh.changed(at=at)
     for first in range(0, len(ids), policy.NIGHTLY.accounts_per_chunk):
         refresh.accounts(ids[first : first + policy.NIGHTLY.accounts_per_chunk], at=at)

@@ -1,6 +1,6 @@
 """The records of abm; each QuerySet stands above its model."""
 
-from abm.models.engagement import EngagementScore, ScoreParameters
+from abm.models.engagement import EngagementScore, ScoreChange, ScoreParameters
 from abm.models.icp import AccountFit, IdealCustomerProfile
 from abm.models.job_changes import JobChangeSignal, SignalEvidence
 from abm.models.nightly_runs import NightlyChunk, NightlyRun
@@ -21,6 +21,7 @@ __all__ = [
     "JobChangeSignal",
     "NightlyChunk",
     "NightlyRun",
+    "ScoreChange",
     "ScoreParameters",
     "SignalEvidence",
     "StateMark",

@@ -28,6 +28,31 @@ class ScoreParameters(models.Model):
         return self.version
 
 
+class ScoreChange(models.Model):
+    """That somebody put a version of the score's numbers in force, and why; the newest one holds, and none is ever changed.
+
+    Numbered without gaps, so that of two people who save at once the database refuses one.
+    """
+
+    number = models.PositiveIntegerField(_("number"), unique=True)
+    parameters = models.ForeignKey(ScoreParameters, verbose_name=_("version"), on_delete=models.PROTECT, related_name="changes")
+    # What held before, so that the difference stays known also when that was the settings'.
+    replaces = models.ForeignKey(ScoreParameters, verbose_name=_("version before"), on_delete=models.PROTECT, related_name="+")
+    note = models.CharField(_("why"), max_length=300)
+    made_by = models.ForeignKey(User, verbose_name=_("by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    made_at = models.DateTimeField(_("since"))
+
+    objects = models.Manager["ScoreChange"]()
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("change of the score's numbers"), _("changes of the score's numbers")
+        ordering = ["-number"]
+        constraints = [models.CheckConstraint(condition=~Q(note=""), name="score_change_says_why")]
+
+    def __str__(self) -> str:
+        return f"{self.number}. {self.note}"
+
+
 class EngagementScoreQuerySet(models.QuerySet["EngagementScore"]):
     """Scores as marketers speak of them."""
 

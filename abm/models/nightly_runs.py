@@ -1,23 +1,44 @@
-"""Nightly runs and their chunks: who did what, and what is left after a crash."""
+"""Nightly runs and their chunks: who did what, and what is left after a crash; scoring all accounts anew is such a run, too."""
+
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
 from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 
+from abm.models.engagement import ScoreChange
+
+
+class NightlyRunQuerySet(models.QuerySet["NightlyRun"]):
+    """Runs by what they are for."""
+
+    def nights(self) -> Self:
+        """Keep the runs of a night."""
+        return self.filter(score_change=None)
+
+    def rebuilds(self) -> Self:
+        """Keep the runs that score every account with new numbers."""
+        return self.filter(score_change__isnull=False)
+
 
 class NightlyRun(models.Model):
-    """The run of one day; there is one, however often it is started."""
+    """The run of one day, or the one that scores all accounts with new numbers; there is one of each, however often it is started."""
 
-    day = models.DateField(_("day"), unique=True)
+    day = models.DateField(_("day"))
+    # The change of the numbers after which all is scored anew; empty for the run of a night.
+    score_change = models.OneToOneField(
+        ScoreChange, verbose_name=_("numbers"), null=True, blank=True, on_delete=models.CASCADE, related_name="rebuild"
+    )
     started_at = models.DateTimeField(_("started"))
     finished_at = models.DateTimeField(_("finished"), null=True, blank=True)
 
-    objects = models.Manager["NightlyRun"]()
+    objects = NightlyRunQuerySet.as_manager()
 
     class Meta:
         verbose_name, verbose_name_plural = _("nightly run"), _("nightly runs")
-        ordering = ["-day"]
+        ordering = ["-day", "-pk"]
+        constraints = [models.UniqueConstraint(fields=["day"], condition=Q(score_change=None), name="nightly_run_day")]
 
     def __str__(self) -> str:
         return str(localize(self.day))

@@ -7,9 +7,19 @@ every key: a database that is spread over machines by account keeps the rows of 
 follows from others that have them, and rows of an account that is gone are swept up at night.
 """
 
+from typing import Self
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
+
+
+class DayCountQuerySet(models.QuerySet["DayCount"]):
+    """Day counts by what is behind them."""
+
+    def without_activities(self) -> Self:
+        """Keep those of days whose activities are gone: there they are all that is known."""
+        return self.filter(Exists(StateMark.objects.filter(pk=OuterRef("account_id"), kept_from__gt=OuterRef("day"))))
 
 
 class DayCount(models.Model):
@@ -22,7 +32,7 @@ class DayCount(models.Model):
     kind = models.CharField(max_length=30)
     count = models.IntegerField()
 
-    objects = models.Manager["DayCount"]()
+    objects = DayCountQuerySet.as_manager()
 
     class Meta:
         verbose_name, verbose_name_plural = _("day count"), _("day counts")
@@ -118,6 +128,8 @@ class StateMark(models.Model):
     last_day = models.DateField(null=True)
     # From this day on the scores that were kept are those that would be computed now: nothing of before it was changed since.
     settled_from = models.DateField(null=True)
+    # Activities of days before this are let go of: their day counts cannot be made anew. Empty: none are.
+    kept_from = models.DateField(null=True)
 
     objects = models.Manager["StateMark"]()
 

@@ -44,19 +44,27 @@ def _moved(source: str) -> str:
     )
 
 
+# Of a stale account, and of a day whose activities are all there.
+_COUNTABLE = (
+    "EXISTS (SELECT 1 FROM job_stale AS j JOIN abm_statemark AS k ON k.account_id = j.account_id "
+    "WHERE j.account_id = {of}.account_id AND (k.kept_from IS NULL OR {of}.day >= k.kept_from))"
+)
+
+
 def recount(numbers: Numbers) -> int:
     """Count the stale accounts of the job anew from their activities; give the number of day counts.
 
     The queue is emptied by the statement that counts: both see the same moment, so that what a writer commits in
-    between is counted once, now or later.
+    between is counted once, now or later. Days whose activities were let go of keep their counts; what is in the queue
+    for such a day is left to `claim`.
     """
-    stale = "account_id IN (SELECT account_id FROM job_stale)"
-    run(f"DELETE FROM abm_daycount WHERE {stale}")
-    due = f"DELETE FROM crm_activitychange WHERE {stale} AND day <= %(day)s"
+    run(f"DELETE FROM abm_daycount AS d WHERE {_COUNTABLE.format(of='d')}")
+    asked = f"kind = '{ActivityChange.COUNT_ANEW}' AND account_id IN (SELECT account_id FROM job_stale)"
+    due = f"DELETE FROM crm_activitychange AS q WHERE day <= %(day)s AND ({_COUNTABLE.format(of='q')} OR {asked})"
     counted = (
         "INSERT INTO abm_daycount (account_id, contact_id, day, kind, count) "
-        "SELECT account_id, COALESCE(contact_id, 0), day, kind, COUNT(*) FROM crm_activity "
-        f"WHERE {stale} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        "SELECT account_id, COALESCE(contact_id, 0), day, kind, COUNT(*) FROM crm_activity AS a "
+        f"WHERE {_COUNTABLE.format(of='a')} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     )
     if connection.vendor == "postgresql":
         return run(f"WITH counted_already AS ({due}) {counted}", {"day": numbers.day})

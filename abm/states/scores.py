@@ -19,13 +19,13 @@ from crm.policy import DMU
 HAIR = 1e-6
 
 
-def _breadths() -> str:
+def _breadths(numbers: Numbers) -> str:
     """List for each set of required roles each of its parts: one key made of the bits of both, the breadth, and the names as JSON."""
     rows = []
     for all_bits, required in {sum(BITS[role] for role in row.roles): row.roles for row in DMU.required}.items():
         for bits in {sum(part) for part in _parts([BITS[role] for role in required])}:
             names = [f'"{role}"' for role in required if BITS[role] & bits]
-            factor = breadth(len(names), len(required), numbers=policy.SCORING)
+            factor = breadth(len(names), len(required), numbers=numbers.scoring)
             rows.append(
                 f"SELECT {all_bits * 32 + bits} AS bits, CAST({factor!r} AS double precision) AS breadth, '[{', '.join(names)}]' AS names"
             )
@@ -44,12 +44,12 @@ def _required() -> str:
     return f"CASE {cases} END"
 
 
-def _scored(sums_of_accounts: str) -> str:
+def _scored(numbers: Numbers, sums_of_accounts: str) -> str:
     """Select R, F and X, the score to one decimal, and the active roles of accounts, from their sums and those of their roles."""
     factors = {name: f"CAST(%({name})s AS double precision)" for name in NAMES}
     live = "(" + " + ".join(f"s.{name} * {factor}" for name, factor in factors.items()) + ")"
     bits = " ".join(f"WHEN '{role}' THEN {bit}" for role, bit in BITS.items())
-    active = f"s.role <> '' AND {live} >= {policy.SCORING.role_counts_from_points - HAIR}"
+    active = f"s.role <> '' AND {live} >= {numbers.scoring.role_counts_from_points - HAIR}"
     sums = (
         f"SELECT s.account_id, SUM(CASE WHEN s.role = '' THEN {live} / {HUNDREDTHS} ELSE 0 END) AS r, "
         f"SUM(CASE WHEN {active} THEN CASE s.role {bits} END ELSE 0 END) AS active "
@@ -58,10 +58,10 @@ def _scored(sums_of_accounts: str) -> str:
     facts = f"SELECT f.account_id, f.r, CAST(f.active AS integer) AS active, {_required()} AS required FROM ({sums}) AS f JOIN crm_account AS a ON a.id = f.account_id"
     parts = (
         f"SELECT f.account_id, f.r, b.breadth, f.r * b.breadth AS x, b.names FROM ({facts}) AS f "
-        f"JOIN ({_breadths()}) AS b ON b.bits = f.required * 32 + (f.active & f.required)"
+        f"JOIN ({_breadths(numbers)}) AS b ON b.bits = f.required * 32 + (f.active & f.required)"
     )
     # Half up; in fixed point a half may be a billionth less.
-    score = f"FLOOR(1000.0 * x / (x + {policy.SCORING.half_saturation}) + 0.5 + {HAIR}) / 10.0"
+    score = f"FLOOR(1000.0 * x / (x + {numbers.scoring.half_saturation}) + 0.5 + {HAIR}) / 10.0"
     return f"SELECT account_id, r, breadth, x, {score} AS score, names FROM ({parts}) AS parts"
 
 
@@ -73,7 +73,7 @@ def store(numbers: Numbers) -> int:
     sums = "SELECT s.* FROM abm_accountstate AS s JOIN job_account AS j ON j.account_id = s.account_id"
     return run(
         "INSERT INTO abm_engagementscore (account_id, day, weighted_points, breadth, x, score, active_roles, parameters_id) "
-        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored(sums)}) AS scored "
+        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored(numbers, sums)}) AS scored "
         f"WHERE score >= {policy.NIGHTLY.history_from_score} ORDER BY account_id",
         values,
     )
@@ -98,7 +98,7 @@ def compare(numbers: Numbers) -> None:
         weight, roles = seating.seat_of("s")
         people = f"SELECT s.*, {weight} AS weight, {roles} AS roles FROM ({summing.people_of('job_unsettled')}) AS s {seating.SEATS.format(of='s')}"
         values = then.values | dict(zip(NAMES, then.factors, strict=True))
-        run(f"INSERT INTO job_then SELECT account_id, score FROM ({_scored(folding.accounts_of(people))}) AS scored", values)
+        run(f"INSERT INTO job_then SELECT account_id, score FROM ({_scored(then, folding.accounts_of(people))}) AS scored", values)
 
 
 def follow(numbers: Numbers, *, at: datetime) -> list[int]:

@@ -4,17 +4,12 @@ from datetime import datetime
 
 from django.db import connection
 
-from abm import policy
 from abm.states.jobs import run
-from abm.states.weights import HUNDREDTHS, Numbers
+from abm.states.weights import Numbers
 from crm import bulk
 from crm.models import Contact, DmuMembership, DmuRole, Opportunity
 
 BITS = {str(role): 1 << place for place, role in enumerate(DmuRole.values)}
-
-
-def _hundredths(role: str) -> int:
-    return round((policy.SCORING.role_weight or {})[role] * HUNDREDTHS)
 
 
 def find_due(*, since: datetime) -> None:
@@ -43,7 +38,7 @@ def hold(numbers: Numbers, *, at: str = "job_due") -> None:
     held = DmuMembership.objects.at_work().held_on(numbers.day).order_by()
     chosen = held.extra(where=[f"crm_dmumembership.account_id IN (SELECT account_id FROM {at})"])  # noqa: S610  a name of ours
     sql, values = chosen.values_list("account_id", "contact_id", "role").distinct().query.sql_with_params()
-    weights = " ".join(f"WHEN '{role}' THEN {_hundredths(role)}" for role in BITS)
+    weights = " ".join(f"WHEN '{role}' THEN {numbers.role_weight(role)}" for role in BITS)
     bits = " ".join(f"WHEN '{role}' THEN {bit}" for role, bit in BITS.items())
     run("DELETE FROM job_held")
     run(
@@ -61,10 +56,9 @@ SEATS = (
 
 
 def seat_of(of: str) -> tuple[str, str]:
-    """Write weight and roles of a person whose row is joined with SEATS."""
+    """Write weight and roles of a person whose row is joined with SEATS; the statement gets the values of the numbers."""
     gone = f"{of}.contact_id > 0 AND c.left_on IS NOT NULL AND c.left_on <= %(day)s"
-    nobody, stranger = _hundredths("anonymous"), _hundredths("unknown")
-    weight = f"CASE WHEN {of}.contact_id = 0 THEN {nobody} WHEN {gone} THEN 0 ELSE COALESCE(h.weight, {stranger}) END"
+    weight = f"CASE WHEN {of}.contact_id = 0 THEN %(anonymous_weight)s WHEN {gone} THEN 0 ELSE COALESCE(h.weight, %(unknown_weight)s) END"
     roles = f"CASE WHEN {of}.contact_id = 0 OR {gone} THEN 0 ELSE COALESCE(h.roles, 0) END"
     return weight, roles
 
@@ -76,7 +70,7 @@ def seat(numbers: Numbers) -> int:
         f"INSERT INTO job_seated SELECT s.account_id, s.contact_id, {weight}, {roles}, s.weight, s.roles FROM job_due AS j "
         f"JOIN abm_contactstate AS s ON s.account_id = j.account_id {SEATS.format(of='s')} "
         f"WHERE s.weight <> {weight} OR s.roles <> {roles}",
-        {"day": numbers.day},
+        numbers.values,
     )
     if changed:
         bulk.look_at("job_seated")

@@ -7,13 +7,11 @@ lose at most a few bits of 28 in between; a new month is a rebuild from the day 
 """
 
 import calendar
-from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
-from abm import policy
-from abm.models import DayWeight, ScoreParameters
+from abm import policy, score_numbers
+from abm.models import DayWeight
 from crm import bulk
 
 ONE = 2**28
@@ -29,13 +27,17 @@ class Numbers(NamedTuple):
     anchor: date
     first_day: date
     day: date
-    # Days of the three half-lives, the shortest first.
-    half_lives: tuple[int, int, int]
+    scoring: policy.Scoring
 
     @property
     def values(self) -> dict[str, Any]:
         """Give what statements ask for by name."""
-        return {"version": self.version, "anchor": self.anchor, "first_day": self.first_day, "day": self.day}
+        weights = {f"{role}_weight": self.role_weight(role) for role in ("anonymous", "unknown")}
+        return {"version": self.version, "anchor": self.anchor, "first_day": self.first_day, "day": self.day, **weights}
+
+    def role_weight(self, role: str) -> int:
+        """Give the weight of a role in hundredths."""
+        return round((self.scoring.role_weight or {})[role] * HUNDREDTHS)
 
     def ago(self, days: int) -> "Numbers":
         """Give the numbers of an earlier day, against the same anchor."""
@@ -46,26 +48,29 @@ class Numbers(NamedTuple):
     def factors(self) -> tuple[float, float, float]:
         """Give what turns each sum, of hundredths of points, into live points."""
         ahead = (self.anchor - self.day).days
-        short, middle, long = (2.0 ** (ahead / half_life) / (ONE * HUNDREDTHS) for half_life in self.half_lives)
+        short, middle, long = (2.0 ** (ahead / half_life) / (ONE * HUNDREDTHS) for half_life in self.scoring.half_lives)
         return short, middle, long
 
 
 def of_day(day: date, *, at: datetime) -> Numbers:
-    """Give the numbers of a day, with the table of weights made and the version on record."""
-    numbers = policy.SCORING
+    """Give the numbers of a day, with the table of weights made and the version on record.
+
+    Asked for after the accounts are held: whoever waited for them must not go on with numbers of before.
+    """
+    numbers = score_numbers.in_force()
     anchor = day.replace(day=calendar.monthrange(day.year, day.month)[1])
-    wanted = Numbers(numbers.version, anchor, day - timedelta(days=numbers.window_days), day, numbers.half_lives)
+    wanted = Numbers(numbers.version, anchor, day - timedelta(days=numbers.window_days), day, numbers)
     if not DayWeight.objects.filter(version=wanted.version, anchor=anchor).exists():
-        ScoreParameters.objects.get_or_create(version=numbers.version, defaults={"numbers": asdict(numbers), "first_used_at": at})
-        _make_table(wanted, numbers.kinds or {})
+        score_numbers.on_record(numbers, at=at)
+        _make_table(wanted)
     return wanted
 
 
-def _make_table(wanted: Numbers, kinds: Mapping[str, policy.KindWeight]) -> None:
+def _make_table(wanted: Numbers) -> None:
     """Write the weight of each kind on each day that this month's scores, and those they are compared with, can look at."""
-    first = wanted.anchor.replace(day=1) - timedelta(days=policy.SCORING.window_days + policy.ALERTS.compared_with_days_ago)
+    first = wanted.anchor.replace(day=1) - timedelta(days=wanted.scoring.window_days + policy.ALERTS.compared_with_days_ago)
     days = [first + timedelta(days=number) for number in range((wanted.anchor - first).days + 1)]
-    rows = (_row(wanted, name, kind, day) for name, kind in kinds.items() for day in days)
+    rows = (_row(wanted, name, kind, day) for name, kind in (wanted.scoring.kinds or {}).items() for day in days)
     DayWeight.objects.bulk_create(rows, batch_size=1_000, ignore_conflicts=True)
     # Else PostgreSQL takes the table for empty, and looks each day count up by itself.
     bulk.look_at("abm_dayweight")
@@ -77,7 +82,7 @@ def _row(wanted: Numbers, name: str, kind: policy.KindWeight, day: date) -> DayW
         anchor=wanted.anchor,
         kind=name,
         day=day,
-        term=wanted.half_lives.index(kind.half_life_days),
+        term=wanted.scoring.half_lives.index(kind.half_life_days),
         points=round(kind.points * HUNDREDTHS),
         cap=round(kind.daily_cap * HUNDREDTHS),
         weight=round(ONE * 2.0 ** ((day - wanted.anchor).days / kind.half_life_days)),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from abm import engagement, policy
+from abm import engagement, policy, score_numbers
 from abm.models import EngagementScore, ScoreParameters
 from crm import activities, activity_kinds
 from crm.models import Activity
@@ -20,7 +20,7 @@ ROLES = ("initiator", "user", "influencer", "buyer", "decider")
 TODAY = date(2026, 3, 10)
 
 
-def plain(counts, *, roles=None, left_on=None, required=ROLES, as_of=TODAY, numbers=None):
+def plain(counts, *, roles=None, left_on=None, required=ROLES, as_of=TODAY, numbers=policy.SCORING):
     return engagement.score(counts, roles=roles or {}, left_on=left_on or {}, required=required, as_of=as_of, numbers=numbers)
 
 
@@ -100,7 +100,7 @@ def test_a_score_is_shown_rounded_half_up():
 def test_a_missing_role_says_what_breadth_and_score_would_be_with_it():
     scored = plain({(1, "meeting", TODAY): 2}, roles={1: {"user"}}, required=("user", "buyer", "decider"))
 
-    missing = engagement.missing_roles(scored)
+    missing = engagement.missing_roles(scored, numbers=policy.SCORING)
 
     assert [row.role for row in missing] == ["buyer", "decider"]
     assert [row.breadth for row in missing] == pytest.approx([5 / 6, 5 / 6])
@@ -241,7 +241,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_accounts(django_
         MembershipFactory(contact=contact)
 
     for count in (1, 6):
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(5):
             scored = engagement.of_accounts([contact.account_id for contact in contacts[:count]], as_of=TODAY)
         assert [one.weighted_points > 0 for one in scored.values()] == [True] * count
 
@@ -282,7 +282,7 @@ def test_a_score_is_kept_once_a_day_with_the_numbers_that_made_it(at):
     ActivityFactory(account=contact.account, contact=contact, kind="meeting", day=TODAY)
 
     for _ in range(2):
-        kept = engagement.store(engagement.of_accounts([contact.account_id], as_of=TODAY), day=TODAY, at=at)
+        kept = engagement.store(engagement.of_accounts([contact.account_id], as_of=TODAY), day=TODAY, at=at, numbers=policy.SCORING)
 
     row = EngagementScore.objects.get()
     assert (kept, row.account_id, row.day, row.weighted_points, row.breadth, row.x) == (1, contact.account_id, TODAY, 20.0, 0.5, 10.0)
@@ -296,7 +296,7 @@ def test_a_score_of_nothing_is_not_kept_and_takes_away_what_was(at):
     yesterday = EngagementScoreFactory(account=gone.account, day=date(2026, 3, 9))
     ActivityFactory(account=kept.account, kind="meeting", day=TODAY)
 
-    engagement.store(engagement.of_accounts([kept.account_id, gone.account_id], as_of=TODAY), day=TODAY, at=at)
+    engagement.store(engagement.of_accounts([kept.account_id, gone.account_id], as_of=TODAY), day=TODAY, at=at, numbers=policy.SCORING)
 
     assert set(EngagementScore.objects.values_list("pk", flat=True)) == {kept.pk, yesterday.pk}
     kept.refresh_from_db()
@@ -307,11 +307,11 @@ def test_a_score_of_nothing_is_not_kept_and_takes_away_what_was(at):
 def test_yesterdays_score_can_be_replayed_with_yesterdays_numbers(at, monkeypatch):
     contact = ContactFactory()
     ActivityFactory(account=contact.account, contact=contact, kind="meeting", day=date(2026, 3, 1))
-    engagement.store(engagement.of_accounts([contact.account_id], as_of=TODAY), day=TODAY, at=at)
+    engagement.store(engagement.of_accounts([contact.account_id], as_of=TODAY), day=TODAY, at=at, numbers=policy.SCORING)
     stored = EngagementScore.objects.get()
     monkeypatch.setattr(policy, "SCORING", policy.Scoring(half_saturation=10.0, role_weight={"unknown": 0.1}))
 
-    numbers = engagement.numbers_of(ScoreParameters.objects.get(pk=stored.parameters_id))
+    numbers = score_numbers.numbers_of(ScoreParameters.objects.get(pk=stored.parameters_id))
     replayed = engagement.of_accounts([contact.account_id], as_of=TODAY, numbers=numbers)[contact.account_id]
 
     assert numbers.version == stored.parameters_id != policy.SCORING.version

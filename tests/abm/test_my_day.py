@@ -307,9 +307,9 @@ def test_installation_without_accounts_is_new_and_one_with_quiet_accounts_is_not
 def test_queries_do_not_grow_with_the_lines(rep, django_assert_num_queries):
     target_list = a_list(rep.team, active=True)
     full(rep, target_list)
-    with django_assert_num_queries(17):  # with the user and the one that asks for permissions
+    with django_assert_num_queries(18):  # with the user and the one that asks for permissions
         day(rep)
     for slot in range(2, 6):
         full(rep, target_list, slot=slot)
-    with django_assert_num_queries(17):
+    with django_assert_num_queries(18):
         day(rep)

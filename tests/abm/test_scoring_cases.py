@@ -71,7 +71,12 @@ def test_the_formula_gives_every_figure_of_a_worked_case(case):
     roles = {ids[person["id"]]: set(person["roles"]) for person in case.contacts}
 
     scored = engagement.score(
-        counted(case, ids), roles=roles, left_on={}, required=PARAMS["dmu_roles"], as_of=date.fromisoformat(case.as_of)
+        counted(case, ids),
+        roles=roles,
+        left_on={},
+        required=PARAMS["dmu_roles"],
+        as_of=date.fromisoformat(case.as_of),
+        numbers=policy.SCORING,
     )
 
     assert_is_as_expected(scored, case, {number: name for name, number in ids.items()})

@@ -46,6 +46,7 @@ def test_every_figure_of_the_worked_cases_is_exact_without_a_database() -> None:
             assert {name: got[name] for name in line} == pytest.approx(line, abs=1e-6)
 
 
+@pytest.mark.django_db
 def test_anonymous_visitors_strangers_leavers_and_unknown_kinds_count_as_the_formula_says(tmp_path: Path) -> None:
     events = [event(None, "pricing_view"), event("stranger", "pricing_view"), event("gone", "meeting"), event("u", "telepathy")]
     contacts = [*ONE["contacts"], {"id": "gone", "roles": ["decider"], "left_on": "2026-03-10"}]
@@ -55,6 +56,7 @@ def test_anonymous_visitors_strangers_leavers_and_unknown_kinds_count_as_the_for
     assert {line["contact"]: line["weighted"] for line in one["lines"]} == {"anonymous": 2.5, "stranger": 4.0}
 
 
+@pytest.mark.django_db
 def test_days_are_those_of_the_zone_and_a_machine_counts_nothing(tmp_path: Path) -> None:
     late, scanned = event("u", "download", "2026-03-09T23:30:00Z"), event("u", "meeting") | {"machine_reason": "scanner"}
 
@@ -73,6 +75,7 @@ def test_numbers_of_the_file_are_used_and_others_can_be_named(tmp_path: Path) ->
     assert [(one["sum_weighted"], one["breadth_factor"]) for one in tried(path, "--params", str(other))] == [(8.0, 1.0)]
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

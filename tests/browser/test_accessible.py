@@ -23,7 +23,7 @@ DESK, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
 NO_PAGES = {
     "logout", "end_browser", "end_other_browsers", "jsi18n", "autocomplete", "search", "set_language", "view_on_site", "crm_person_export", "crm_export_download",
     "crm_export_progress", "crm_upload_example", "crm_upload_failed", "crm_upload_progress", "crm_accountpair_like", "crm_contactpair_like",
-    "password_reset_confirm", "crm_account_did",
+    "password_reset_confirm", "crm_account_did", "abm_scorechange_progress",
 }  # fmt: skip
 # The sidebar is the same everywhere; the start page's is looked at.
 FRAME = ("#nav-sidebar",)
@@ -175,4 +175,12 @@ def test_every_kind_of_page_is_walked() -> None:
     walked = {address.name for addresses in GROUPS.values() for address in addresses}
 
     assert len(walked) > 250
-    assert {"index", "me", "second_factor", "crm_opportunity_board", "crm_export_new", "abm_targetlist_change"} <= walked
+    assert {
+        "index",
+        "me",
+        "second_factor",
+        "crm_opportunity_board",
+        "crm_export_new",
+        "abm_targetlist_change",
+        "abm_scorechange_playground",
+    } <= walked

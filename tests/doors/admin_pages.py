@@ -39,6 +39,11 @@ def run_of(_account: object) -> abm.NightlyRun:
     return abm.NightlyRun.objects.create(day=date(2020, 1, 1) + timedelta(days=next(NUMBER)), started_at=AT)
 
 
+def change_of(_account: object) -> abm.ScoreChange:
+    before, after = (ScoreParametersFactory(version=f"v{next(NUMBER)}") for _ in range(2))
+    return abm.ScoreChange.objects.create(number=1000 + next(NUMBER), parameters=after, replaces=before, note="Beter", made_at=AT)
+
+
 def other_account(account: Account) -> Account:
     return make.AccountFactory(owner=account.owner, team=account.team)
 
@@ -120,6 +125,7 @@ OF_EVERYBODY: dict[type[Model], Maker] = {
     abm.IdealCustomerProfile: lambda _account: abm.IdealCustomerProfile.objects.create(name=one_more("Profiel")),
     abm.NightlyRun: run_of,
     abm.NightlyChunk: lambda account: abm.NightlyChunk.objects.create(run=run_of(account), number=1, step="accounts"),
+    abm.ScoreChange: change_of,
     abm.ScoreParameters: lambda _account: ScoreParametersFactory(version=f"v{next(NUMBER)}"),
     Group: lambda _account: Group.objects.create(name=one_more("groep")),
     ClockedSchedule: lambda _account: ClockedSchedule.objects.create(clocked_time=now()),

@@ -11,7 +11,13 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 
 # What a parameter of an address stands for, where its own name does not say it: `<slot_id>` is a TargetAccount.
-MEANT = {"slot": "targetaccount", "membership": "dmumembership", "evidence": "signalevidence", "browser": "browsersession"}
+MEANT = {
+    "parameters": "scoreparameters",
+    "slot": "targetaccount",
+    "membership": "dmumembership",
+    "evidence": "signalevidence",
+    "browser": "browsersession",
+}
 NO_RECORDS = ("api/", "healthz", "readyz")
 
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from abm.models import StateMark
 from crm.models import Account, Contact, FollowUp, Pilot
 from tests.conftest import api_client, somebody
 from tests.crm.deals import confirmed
@@ -192,6 +193,9 @@ def test_scores_come_highest_first_and_keep_their_history(rep, rep_api):
     assert [row["account"] for row in rep_api.get("/api/v1/scores?warming_up=true").json()["results"]] == [high.pk]
     assert [row["account"] for row in rep_api.get("/api/v1/scores?warming_up=false").json()["results"]] == [low.pk]
     assert [row["account"] for row in rep_api.get("/api/v1/scores?score_from=50&fit_from=80").json()["results"]] == [high.pk]
+    StateMark.objects.create(account_id=high.pk, version="abc")
+    StateMark.objects.create(account_id=low.pk, version="")
+    assert [row["parameters"] for row in rep_api.get("/api/v1/scores").json()["results"]] == ["abc", None]
     history = rep_api.get(f"/api/v1/scores/{high.pk}/history").json()
     assert [(row["day"], row["score"]) for row in history] == [("2026-03-02", "60.0"), ("2026-03-01", "50.0")]
 

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
-from abm import trials
+from abm import policy, score_numbers, trials
 from crm.errors import Invalid
 
 
 class Command(BaseCommand):
-    help = "Score a file of contacts and events; nothing is read from the database or written to it."
+    help = "Score a file of contacts and events; of the database at most the numbers in force are read, and nothing is written to it."
     requires_system_checks: list[str] = []
     requires_migrations_checks = False
 
@@ -21,7 +22,7 @@ class Command(BaseCommand):
             "cases", type=Path, metavar="CASES.json", help='{"params": file or object, "cases": [{"id", "as_of", "contacts", "events"}]}'
         )
         parser.add_argument(
-            "--params", type=Path, metavar="PARAMS.json", help="default: what the file of cases names, or the product's own"
+            "--params", type=Path, metavar="PARAMS.json", help="default: what the file of cases names, or the numbers in force"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object with every line of every case")
 
@@ -29,10 +30,19 @@ class Command(BaseCommand):
         given = _load(cases)
         listed = given.get("cases") if isinstance(given, dict) else given
         try:
-            scored = trials.score_all(listed, _params(given, cases, params))
+            own = _params(given, cases, params)
+            scored = trials.score_all(listed, own, in_force=policy.SCORING if own else _in_force())
         except Invalid as error:
             raise CommandError(str(error)) from error
         self.stdout.write(_as_json(scored) if json else "\n".join(map(_as_line, scored)))
+
+
+def _in_force() -> policy.Scoring:
+    """Give the numbers in force; without a database those of the settings."""
+    try:
+        return score_numbers.in_force()
+    except DatabaseError:
+        return policy.SCORING
 
 
 def _params(given: Any, cases: Path, params: Path | None) -> Any:
