@@ -2,11 +2,17 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 
 from abm import policy
 from abm.models import AccountStanding
 from crm import follow_ups
 from crm.models import FollowUp
+
+
+def is_warm(score: Decimal, momentum: Decimal) -> bool:
+    """Say whether an account is active, and much more so than it was; as `abm.states.scores.follow` asks it of all at once."""
+    return score >= Decimal(str(policy.ALERTS.warming_up_from_score)) and momentum >= Decimal(str(policy.ALERTS.warming_up_points))
 
 
 def warming_up(account_ids: Collection[int], *, at: datetime) -> int:

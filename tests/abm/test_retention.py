@@ -10,7 +10,7 @@ from abm import engagement, job_changes, nightly, refresh, retention, score_numb
 from abm import policy as abm_policy
 from abm.models import AccountStanding, DayCount, EngagementScore, StateMark, TargetAccount, TargetList
 from abm.target_progress import Since
-from crm import activities, coverage, deliverability, policy, privacy
+from crm import activities, activity_changes, coverage, deliverability, policy, privacy
 from crm.errors import Invalid
 from crm.models import Account, Activity, ActivityChange, Contact, Team
 from crm.policy import day_of
@@ -116,7 +116,7 @@ def test_late_change_of_a_day_that_is_gone_is_added_to_its_count_also_when_count
     gone = day_of(at) - timedelta(days=300)
     facts = {"account_id": old_and_new.account_id, "contact_id": old_and_new.pk}
     ActivityChange.objects.create(kind="pricing_view", day=gone, delta=1, **facts)
-    activities.count_anew([old_and_new.account_id])
+    activity_changes.count_anew([old_and_new.account_id])
 
     states.bring_up([old_and_new.account_id], day=day_of(at), at=at)
 
@@ -172,7 +172,7 @@ def test_activity_that_is_not_counted_yet_stays_until_it_is(person: Contact, at:
     assert retention.let_go(at=at) == 0
 
     refresh.account(person.account_id, at=at)
-    activities.count_anew([person.account_id])
+    activity_changes.count_anew([person.account_id])
     assert retention.let_go(at=at) == 0
 
     refresh.account(person.account_id, at=at)

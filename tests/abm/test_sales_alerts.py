@@ -38,6 +38,7 @@ def test_an_account_is_warm_from_a_score_and_a_rise(db, at, monkeypatch):
         standing = AccountStanding.objects.get(account=contact.account)
         assert (standing.score, standing.momentum) == (Decimal("16.7"), Decimal("16.7"))
         assert FollowUp.objects.filter(account=contact.account).count() == told
+        assert sales_alerts.is_warm(standing.score, standing.momentum) is bool(told)
 
 
 @pytest.mark.django_db
