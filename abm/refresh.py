@@ -1,4 +1,4 @@
-"""From facts to meaning: fit, score, momentum, coverage and alerts of accounts; the single path, for one or for many."""
+"""From facts to meaning: fit, score, momentum, coverage, journey phase and alerts of accounts; the single path, for one or for many."""
 
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, timedelta
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from django.db import transaction
 
-from abm import engagement, icp, job_changes, policy, sales_alerts, states
+from abm import engagement, icp, job_changes, journey, policy, sales_alerts, states
 from abm.models import AccountStanding, EngagementScore
 from crm import dmu
 from crm import policy as crm_policy
@@ -38,6 +38,7 @@ def _bring_up_to_date(found: Mapping[int, Account], *, today: date, at: datetime
     before = _claim(found, today=today, at=at)
     job_changes.settle(found.keys(), at=at)
     states.bring_up(found, day=today, at=at)
+    journey.store(found.keys(), day=today, at=at)
     # Computed, not looked up: what came in late, as an import does, is no rise of this week.
     week_ago = engagement.of_accounts(found, as_of=today - timedelta(days=policy.ALERTS.compared_with_days_ago))
     standings = _standings(found, _scores(found, today), then=week_ago, today=today, at=at)
