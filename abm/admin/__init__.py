@@ -1,5 +1,5 @@
 """The admin of abm: what it means, and what to do next."""
 
-from abm.admin import accounts, engagement, icp, job_changes, my_day, nightly_runs, target_lists
+from abm.admin import accounts, engagement, icp, job_changes, journey, my_day, nightly_runs, opportunities, target_lists
 
-__all__ = ["accounts", "engagement", "icp", "job_changes", "my_day", "nightly_runs", "target_lists"]
+__all__ = ["accounts", "engagement", "icp", "job_changes", "journey", "my_day", "nightly_runs", "opportunities", "target_lists"]

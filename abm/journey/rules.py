@@ -30,7 +30,7 @@ class Done(NamedTuple):
     contact_id: int
     day: date
     kind: str
-    count: int
+    times: int
 
 
 class Deal(NamedTuple):
@@ -93,7 +93,7 @@ def _counted(sign: policy.Sign, done: Iterable[Done], roles: Mapping[int, Collec
         if (not sign.kinds or one.kind in sign.kinds) and (not sign.roles or set(sign.roles) & set(roles.get(one.contact_id, ())))
     ]
     first, earliest = latest_out(sign, day)
-    return sum(one.count for one in fitting if one.day > first), sum(one.count for one in fitting if one.day > earliest)
+    return sum(one.times for one in fitting if one.day > first), sum(one.times for one in fitting if one.day > earliest)
 
 
 def latest_out(sign: policy.Sign, day: date) -> tuple[date, date]:
@@ -183,14 +183,14 @@ class Reading(NamedTuple):
     """One sign of a phase as it stands: how often, of how many that are enough, within how many days."""
 
     code: str
-    count: int
+    times: int
     enough: int
     days: int
 
     @property
     def is_there(self) -> bool:
         """Say whether it is enough."""
-        return self.count >= self.enough
+        return self.times >= self.enough
 
 
 def readings(known: Facts) -> dict[Phase, list[Reading]]:

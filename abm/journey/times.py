@@ -5,12 +5,12 @@ from datetime import date
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models import Count, F, Q, Window
 from django.db.models.functions import RowNumber
 
 from abm.journey.rules import Placed
 from abm.models import JourneyPlacement, Phase, PhaseChange
-from abm.models.journey import PHASES
+from abm.models.journey import PHASES, JourneyPlacementQuerySet, PhaseChangeQuerySet
 
 
 class Stay(NamedTuple):
@@ -23,7 +23,7 @@ class Stay(NamedTuple):
     median_days: int | None
 
 
-def report(placements: QuerySet[JourneyPlacement], changes: QuerySet[PhaseChange]) -> list[Stay]:
+def report(placements: JourneyPlacementQuerySet, changes: PhaseChangeQuerySet) -> list[Stay]:
     """Count the accounts in each phase, and the days that those stayed who left it; three queries however many."""
     now = dict(placements.order_by().values_list("phase").annotate(Count("pk")))
     overlaps = dict(placements.order_by().values_list("overlap").annotate(Count("pk")))
@@ -31,13 +31,14 @@ def report(placements: QuerySet[JourneyPlacement], changes: QuerySet[PhaseChange
     return [Stay(phase, now.get(phase, 0), overlaps.get(phase, 0), *medians.get(phase, (0, None))) for phase in PHASES]
 
 
-def _medians(changes: QuerySet[PhaseChange]) -> Iterable[tuple[int, int, int]]:
+def _medians(changes: PhaseChangeQuerySet) -> Iterable[tuple[int, int, int]]:
     """Give phase, number and the lower median of the days; by windows, which both databases know."""
     place = Window(RowNumber(), partition_by=[F("from_phase")], order_by=[F("stayed_days").asc(), F("pk").asc()])
     many = Window(Count("*"), partition_by=[F("from_phase")])
     ranked = changes.ended().order_by().annotate(place=place, many=many)
     middle = ranked.filter(Q(place__gte=F("many") / 2.0, place__lt=F("many") / 2.0 + 1))
-    return middle.values_list("from_phase", "many", "stayed_days")
+    for row in middle.values("from_phase", "many", "stayed_days"):
+        yield row["from_phase"], row["many"], row["stayed_days"] or 0
 
 
 def of_account(changes: Iterable[PhaseChange], placement: JourneyPlacement | None, *, today: date) -> dict[Phase, int]:

@@ -1,6 +1,6 @@
 """Why an account is in a phase, in the reader's language: evidence is kept as codes and numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -51,7 +51,7 @@ def in_words(row: Mapping[str, Any]) -> str:
     return f"{counted(sign, row['count'])} {days}{short}"
 
 
-def sentence(rows: list[Mapping[str, Any]], *, phase: str = "") -> str:
+def sentence(rows: Sequence[Mapping[str, Any]], *, phase: str = "") -> str:
     """Say the evidence in a line, of one phase or of all; empty when there is none."""
     said = [in_words(row) for row in rows if not phase or row["phase"] == phase]
     return capfirst(get_text_list(said, _("and"))) if said else ""

@@ -35,6 +35,11 @@ class Phase(models.IntegerChoices):
         return _QUESTIONS.get(self, "")
 
 
+def in_phase(phase: Phase) -> Q:
+    """Select the accounts of a phase; in none are also those of which nothing was ever known."""
+    return Q(journey__phase=phase) if phase else Q(journey=None) | Q(journey__phase=Phase.NONE)
+
+
 _QUESTIONS: dict[Phase, Promise] = {
     Phase.DREAM: _("Could this be better with us?"),
     Phase.RESEARCH: _("What exists for this?"),
