@@ -130,6 +130,8 @@ class PhaseChangeAdmin(ReadOnlyAdmin):
 
     place = Place("marketing", 3, "route", _("Journey"))
     list_display = ["account", "day", "step", "stayed_days", "why"]
+    fields = ["account", "day", "step", "stayed_days", "why"]
+    readonly_fields = ["step", "why"]
     list_select_related = ["account"]
     search_fields = ["account__name", "account__domain"]
     ordering = ["-day", "-pk"]

@@ -117,7 +117,7 @@ class PhaseChange(models.Model):
     account = models.ForeignKey(Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="phase_changes")
     day = models.DateField(_("day"))
     from_phase = models.PositiveSmallIntegerField(_("from"), choices=Phase)
-    from_overlap = models.PositiveSmallIntegerField(choices=Phase, default=Phase.NONE)
+    from_overlap = models.PositiveSmallIntegerField(_("overlapped with"), choices=Phase, default=Phase.NONE)
     phase = models.PositiveSmallIntegerField(_("to"), choices=Phase)
     overlap = models.PositiveSmallIntegerField(_("overlaps with"), choices=Phase, default=Phase.NONE)
     # In the phase that it came from, by that day; empty: it had none before.
