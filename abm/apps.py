@@ -16,13 +16,13 @@ class AbmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
 
         from abm import exports, merges, policy, privacy, receivers, retention, states
-        from abm.models import AccountFit, AccountStanding, EngagementScore
+        from abm.models import AccountFit, AccountStanding, EngagementScore, JourneyPlacement, PhaseChange
         from crm import access
         from crm import privacy as crm_privacy
         from crm.uploads import undoing
 
         access.register("abm")
-        undoing.is_computed(EngagementScore, AccountFit, AccountStanding)
+        undoing.is_computed(EngagementScore, AccountFit, AccountStanding, JourneyPlacement, PhaseChange)
         privacy.register()
         crm_privacy.retain_also("states", states.sweep)
         crm_privacy.retain_also("activities", retention.let_go)

@@ -1,4 +1,4 @@
-"""What abm adds to the lists that can be taken out: where each account stands, and the slots of target lists."""
+"""What abm adds to the lists that can be taken out: where each account stands and is, and the slots of target lists."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from abm.models import AccountStanding, TargetAccount, TargetList
+from abm.models import AccountStanding, JourneyPlacement, TargetAccount, TargetList
 from abm.ranking import in_words
 from crm import exports
 from crm.exports import Column
@@ -15,7 +15,7 @@ from crm.models import Account, DmuRole, User
 
 def register() -> None:
     """Tell crm.exports; called once at start."""
-    exports.add_columns("crm.account", _of_standings(), after="owner")
+    exports.add_columns("crm.account", [*_of_standings(), *_of_journeys()], after="owner")
     exports.register(exports.Listing(TargetAccount, {column.name: column for column in _of_slots()}, sight=_slots_seen_by))
 
 
@@ -39,6 +39,24 @@ def _of_standings(to_account: str = "") -> list[Column]:
         Column(name, label, _of_standing(figure, to_account), joins=(join,), is_usual=name != "single_threaded")
         for name, label, figure in figures
     ]
+
+
+def _of_journeys() -> list[Column]:
+    """Make the columns of where an account is on its journey."""
+    figures = [
+        ("phase", _("phase"), lambda placed: placed.get_phase_display()),
+        ("phase_overlap", _("overlaps with"), lambda placed: placed.get_overlap_display() if placed.overlap else None),
+        ("phase_since", _("phase since"), lambda placed: placed.since),
+    ]
+    return [Column(name, label, _of_placement(figure), joins=("journey",)) for name, label, figure in figures]
+
+
+def _of_placement(figure: Callable[[JourneyPlacement], object]) -> Callable[[Any], object]:
+    def value(account: Any) -> object:
+        placed = getattr(account, "journey", None)
+        return figure(placed) if placed else None
+
+    return value
 
 
 def _of_standing(figure: Callable[[AccountStanding], object], to_account: str) -> Callable[[Any], object]:

@@ -1,4 +1,4 @@
-"""What abm's tables become when accounts or contacts are merged: slots, signals, and scores computed anew."""
+"""What abm's tables become when accounts or contacts are merged: slots, signals, and scores and journeys computed anew."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,17 @@ from typing import Any
 from django.db.models import F
 
 from abm import engagement, score_numbers
-from abm.models import ComparisonAccount, EngagementScore, JobChangeSignal, ScoreParameters, TargetAccount, TargetRejection
+from abm.journey import times
+from abm.models import (
+    ComparisonAccount,
+    EngagementScore,
+    JobChangeSignal,
+    JourneyPlacement,
+    PhaseChange,
+    ScoreParameters,
+    TargetAccount,
+    TargetRejection,
+)
 from crm import policy as crm_policy
 from crm.merges import folding, relations
 from crm.merges.folding import Doing
@@ -27,10 +37,12 @@ def register() -> None:
         *("abm.jobchangesignal.account", "abm.jobchangesignal.contact"),
     )
     relations.decide(Way.RENEWED, "abm.accountfit.account", "abm.accountstanding.account", "abm.engagementscore.account")
+    relations.decide(Way.RENEWED, "abm.journeyplacement.account", "abm.phasechange.account")
     folding.settle_with("abm.jobchangesignal", _one_signal)
     folding.besides("crm.account", _sort_out_lists)
     folding.besides("crm.contact", _readdress_effects)
     folding.renew_with(rescore, rebuild)
+    folding.renew_with(one_journey, journeys_apart)
 
 
 def _one_signal(doing: Doing, kept_id: int, folded_id: int, /) -> None:
@@ -93,3 +105,19 @@ def rebuild(account_ids: Sequence[int], merged_at: datetime, at: datetime) -> No
     numbers = score_numbers.in_force()
     for day, scored in engagement.of_days(account_ids, days=days, numbers=numbers).items():
         engagement.store(scored, day=day, at=at, numbers=numbers)
+
+
+# --- journeys --------------------------------------------------------------------------------------
+
+
+def one_journey(kept_id: int, before: Mapping[str, Sequence[Mapping[str, Any]]], _at: datetime) -> None:
+    """Give the kept account the history that the two have together; the refresh goes on from there."""
+    PhaseChange.objects.filter(account=kept_id).delete()
+    JourneyPlacement.objects.filter(account=kept_id).delete()
+    changes, placement = times.as_one(kept_id, before.get("abm.phasechange", []))
+    PhaseChange.objects.bulk_create(changes)
+    JourneyPlacement.objects.bulk_create([placement] if placement else [])
+
+
+def journeys_apart(_account_ids: Sequence[int], _merged_at: datetime, _at: datetime) -> None:
+    """Leave both histories as they were before the merge: the refresh goes on from there, with what each did since."""

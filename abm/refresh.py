@@ -1,4 +1,4 @@
-"""From facts to meaning: fit, score, momentum, coverage and alerts of accounts; the single path, for one or for many."""
+"""From facts to meaning: fit, score, momentum, coverage, journey phase and alerts of accounts; the single path, for one or for many."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from abm import engagement, icp, job_changes, sales_alerts, score_numbers, states
+from abm import engagement, icp, job_changes, journey, sales_alerts, score_numbers, states
 from abm.models import AccountStanding, DayCount, IdealCustomerProfile, JobChangeSignal
 from crm import dmu
 from crm import policy as crm_policy
@@ -44,13 +44,14 @@ def _bring_up_to_date(found: Mapping[int, Account], *, today: date, everybody: b
     states.hold(found)
     _learn(found, today=today, at=at)
     done = states.bring_up(found, day=today, everybody=everybody, at=at)
+    journey.store(found.keys(), day=today, at=at)
     sales_alerts.warming_up(done.became_warm, at=at)
 
 
 def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
     """Bring all accounts with an id from first to last, or with any later one, to today; give how many.
 
-    Scores of all of them; fit and coverage of those where something happened, and of a seventh of the others each
+    Scores and phases of all of them; fit and coverage of those where something happened, and of a seventh of the others each
     night, for whoever listens to events may have missed one.
     """
     ends = (first, last or states.ENDLESS)
@@ -60,6 +61,7 @@ def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
         for some in _parts(sorted(due(ends, day=day).intersection(ids))):
             _learn(here.select_related("owner").in_bulk(some), today=day, at=at)
         done = states.bring_up_range(first, last, day=day, at=at)
+        journey.store(ids, day=day, at=at)
         sales_alerts.warming_up(done.became_warm, at=at)
     return len(ids)
 

@@ -43,6 +43,8 @@ _SELLING = {
         "accountfit": "view",
         "accountstanding": "view",
         "engagementscore": "view",
+        "journeyplacement": "view",
+        "phasechange": "view",
         "jobchangesignal": "view add change",
         "signalevidence": "view add",
         "idealcustomerprofile": "view",

@@ -1,4 +1,4 @@
-"""The account page of crm, with what abm knows: fit, score, momentum, and why."""
+"""The account page of crm, with what abm knows: fit, score, momentum, journey phase, and why."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.urls import path
 from django.utils.timezone import now
 
 from abm import engagement, icp, score_numbers
-from abm.admin import sparkline
+from abm.admin import journey, sparkline
 from abm.admin.why import did, roles_of, why
 from abm.models import AccountStanding, JobChangeSignal, SignalEvidence, StateMark, TargetAccount, TargetList
 from crm import policy
@@ -23,11 +23,20 @@ class AccountPage(CrmAccountPage):
     """The page of one account with its figures."""
 
     change_form_outer_before_template = "abm/admin/account_page.html"
-    read_along = [*CrmAccountPage.read_along, "standing", "fit"]
+    read_along = [*CrmAccountPage.read_along, "standing", "fit", "journey"]
+
+    class Media:
+        css = {"all": ["abm/journey.css"]}
 
     def get_urls(self) -> list[Any]:
         did_page = path("<path:object_id>/did/<int:contact>/", self.admin_site.admin_view(self.did), name="crm_account_did")
-        return [did_page, *super().get_urls()]
+        unfolded = path("<path:object_id>/journey/", self.admin_site.admin_view(self.journey), name="crm_account_journey")
+        return [did_page, unfolded, *super().get_urls()]
+
+    def journey(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Tell what shows each phase now, how long the account was in each, and when it changed; read when somebody unfolds it."""
+        account = self.record(request, object_id, "view")
+        return TemplateResponse(request, "abm/admin/parts/journey.html", journey.unfolded(account, today=policy.day_of(now())))
 
     def did(self, request: HttpRequest, object_id: str, contact: int) -> HttpResponse:
         """Tell what one person, or with 0 the anonymous visitors, did for the score; read when somebody unfolds the name."""
@@ -54,6 +63,7 @@ class AccountPage(CrmAccountPage):
                 "why": why(account, explanation, crm["working_there"], roles_of(crm["coverage"])),
                 "signals": open_signals(request, account),
                 "slot": account.slot,  # type: ignore[attr-defined]
+                "journey": journey.panel(account, today=today),
             }
         )
 

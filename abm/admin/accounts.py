@@ -1,4 +1,4 @@
-"""Accounts, with what abm knows in the list: fit, score, momentum and coverage."""
+"""Accounts, with what abm knows in the list: fit, score, momentum, journey phase and coverage."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from abm import target_picks
 from abm.admin.account_page import AccountPage, standing_of
+from abm.admin.journey import PhaseFilter, phase_chip, placement_of
 from abm.models import TargetList
 from crm import access
 from crm.admin import deeds
@@ -115,9 +116,9 @@ admin.site.unregister(Account)
 class AccountAdmin(AccountPage, CrmAccountAdmin):
     """Accounts, the warmest first."""
 
-    list_display = ["title", "score_shown", "momentum_shown", "fit_shown", "dmu_shown", "owner"]
-    list_filter = [MineFirst, ScoreFilter, MomentumFilter, FitFilter, GapFilter, TeamFilter, StatusFilter, IndustryFilter]
-    list_select_related = ["owner", "standing"]
+    list_display = ["title", "score_shown", "momentum_shown", "fit_shown", "phase_shown", "dmu_shown", "owner"]
+    list_filter = [MineFirst, ScoreFilter, MomentumFilter, FitFilter, PhaseFilter, GapFilter, TeamFilter, StatusFilter, IndustryFilter]
+    list_select_related = ["owner", "standing", "journey"]
     sorted_part = "standing"
     bulk_deeds = CrmAccountAdmin.bulk_deeds | {"add_to_list": ADD_TO_LIST}
     ordering = [F("standing__score").desc(nulls_last=True), "pk"]
@@ -137,6 +138,10 @@ class AccountAdmin(AccountPage, CrmAccountAdmin):
     def fit_shown(self, account: Account) -> str | None:
         standing = standing_of(account)
         return bar(standing.fit) if standing else None
+
+    @display(description=_("phase"), ordering=F("journey__phase").asc(nulls_first=True))
+    def phase_shown(self, account: Account) -> str | None:
+        return phase_chip(placement_of(account))
 
     @display(description=_("DMU"), ordering=highest_first("coverage_percent"))
     def dmu_shown(self, account: Account) -> str | None:

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from rest_framework.response import Response
 
 from abm import engagement, icp
+from abm.api.journey import AccountFilter, JourneySerializer, PlacementSerializer, journey_of
 from abm.models import AccountStanding
 from crm import coverage, policy
 from crm.api.accounts import AccountSerializer, AccountViewSet
@@ -32,12 +33,13 @@ class StandingSerializer(serializers.ModelSerializer):
 
 
 class AccountWithStandingSerializer(AccountSerializer):
-    """A company, and where it stands; null until it is scored for the first time."""
+    """A company, and where it stands and is on its journey; null until it is scored, or anything is known of it, for the first time."""
 
     standing = StandingSerializer(read_only=True, allow_null=True)
+    journey = PlacementSerializer(read_only=True, allow_null=True)
 
     class Meta(AccountSerializer.Meta):
-        fields = [*AccountSerializer.Meta.fields, "standing"]
+        fields = [*AccountSerializer.Meta.fields, "standing", "journey"]
         read_only_fields = fields
 
 
@@ -97,7 +99,7 @@ class ExplanationSerializer(serializers.Serializer):
 class IntelligenceSerializer(serializers.Serializer):
     """What the figures of an account rest on, as of now."""
 
-    fit, score, coverage = FitSerializer(), ExplanationSerializer(), CoverageSerializer()
+    fit, score, coverage, journey = FitSerializer(), ExplanationSerializer(), CoverageSerializer(), JourneySerializer()
 
 
 # What stands in for a figure of an account that was never scored: below every figure there is.
@@ -111,10 +113,11 @@ def _figure(name: str) -> Coalesce:
 class AccountWithStandingViewSet(AccountViewSet):
     """Companies, with their owner and team, and where they stand; in the order of a figure, those never scored come last."""
 
-    queryset = Account.objects.select_related("standing").annotate(
+    queryset = Account.objects.select_related("standing", "journey").annotate(
         by_score=_figure("score"), by_momentum=_figure("momentum"), by_fit=_figure("fit")
     )
     serializer_class = AccountWithStandingSerializer
+    filterset_class = AccountFilter
     orderings = AccountViewSet.orderings | {
         "-score": ("-by_score", "-id"), "-momentum": ("-by_momentum", "-id"), "-fit": ("-by_fit", "-id"),
     }  # fmt: skip
@@ -127,5 +130,6 @@ class AccountWithStandingViewSet(AccountViewSet):
             "fit": asdict(icp.of_accounts([account.pk])[account.pk]),
             "score": engagement.explain(account, as_of=policy.day_of(at), with_activities=True),
             "coverage": coverage.coverage([account], at=at)[account.pk],
+            "journey": journey_of(account, today=policy.day_of(at)),
         }
         return Response(IntelligenceSerializer(facts).data)

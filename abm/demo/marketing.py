@@ -7,7 +7,7 @@ from statistics import quantiles
 
 from django.db.models import Q, Sum
 
-from abm import engagement, policy, refresh, score_numbers, targets
+from abm import engagement, journey, policy, refresh, score_numbers, states, targets
 from abm.models import IdealCustomerProfile, TargetList
 from crm import follow_ups
 from crm import policy as crm_policy
@@ -16,6 +16,8 @@ from crm.models import Account, FollowUp, User
 INDUSTRIES = 5
 # Days ago for which a score is kept, as if the nightly run had run then.
 SCORED_DAYS_AGO = (*range(1, 15), *range(21, 85, 7))
+# Days ago as of which journeys are told, the longest ago first.
+PLACED_DAYS_AGO = (*range(175, 7, -7), *range(7, 0, -1))
 LIST_DAYS = 84
 TASKS = (
     ("rep", -2, "Send the case on store roll-outs, as promised on the phone"),
@@ -53,7 +55,9 @@ def score(*, at: datetime) -> int:
     days = [today - timedelta(days=days_ago) for days_ago in SCORED_DAYS_AGO]
     for day, scored in engagement.of_days(ids, days=days, numbers=numbers).items():
         engagement.store(scored, day=day, at=at, numbers=numbers)
-    refresh.changed(at=at)
+    states.bring_up(ids, day=today, at=at)
+    for days_ago in PLACED_DAYS_AGO:
+        journey.store(ids, day=today - timedelta(days=days_ago), at=at)
     for first in range(0, len(ids), policy.NIGHTLY.accounts_per_chunk):
         refresh.accounts(ids[first : first + policy.NIGHTLY.accounts_per_chunk], at=at)
     return len(ids)

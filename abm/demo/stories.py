@@ -96,6 +96,8 @@ MORNING = {"Toughzap": "about to buy"}
 STATUSES = {
     "dormant": Account.Status.FORMER,
     "silent": Account.Status.FORMER,
+    # To be won back: their journey is one of their own, while that of a customer is to buy again.
+    "warming up": Account.Status.FORMER,
     "anonymous visitors": Account.Status.PROSPECT,
     "about to buy": Account.Status.PROSPECT,
 }

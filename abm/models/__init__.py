@@ -3,6 +3,7 @@
 from abm.models.engagement import EngagementScore, ScoreChange, ScoreParameters
 from abm.models.icp import AccountFit, IdealCustomerProfile
 from abm.models.job_changes import JobChangeSignal, SignalEvidence
+from abm.models.journey import JourneyPlacement, Phase, PhaseChange
 from abm.models.nightly_runs import NightlyChunk, NightlyRun
 from abm.models.standings import AccountStanding
 from abm.models.states import AccountState, ContactState, DayCount, DayWeight, StateMark
@@ -19,8 +20,11 @@ __all__ = [
     "EngagementScore",
     "IdealCustomerProfile",
     "JobChangeSignal",
+    "JourneyPlacement",
     "NightlyChunk",
     "NightlyRun",
+    "Phase",
+    "PhaseChange",
     "ScoreChange",
     "ScoreParameters",
     "SignalEvidence",

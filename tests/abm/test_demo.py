@@ -9,7 +9,18 @@ from django.db import transaction
 
 from abm import demo, job_changes, my_day
 from abm.demo import logins, marketing, people, stories, tour
-from abm.models import AccountStanding, ComparisonAccount, EngagementScore, IdealCustomerProfile, JobChangeSignal, NightlyRun, TargetList
+from abm.models import (
+    AccountStanding,
+    ComparisonAccount,
+    EngagementScore,
+    IdealCustomerProfile,
+    JobChangeSignal,
+    JourneyPlacement,
+    NightlyRun,
+    Phase,
+    PhaseChange,
+    TargetList,
+)
 from crm import opportunities, policy
 from crm.models import Account, Activity, ActivityChange, Contact, DmuMembership, FollowUp, Opportunity, Person, Pilot, User
 from tests.conftest import AT
@@ -328,3 +339,11 @@ def test_some_accounts_are_prospects_and_some_were_customers(said):
 
     assert set(statuses) == {"prospect", "customer", "former"}
     assert min(statuses.values()) >= 5
+
+
+def test_accounts_are_all_along_the_journey_and_have_been_elsewhere(said):
+    phases = Counter(Phase(row.phase) for row in JourneyPlacement.objects.all())
+
+    assert {Phase.DREAM, Phase.RESEARCH, Phase.CONSIDER, Phase.BUY, Phase.REPEAT} <= phases.keys()
+    assert JourneyPlacement.objects.filter(overlap=Phase.COMPARE).count() >= 4
+    assert PhaseChange.objects.ended().values("from_phase").distinct().count() >= 4

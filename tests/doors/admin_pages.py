@@ -15,7 +15,7 @@ from abm import models as abm
 from crm import models as crm
 from crm.models import Account
 from tests.factories import crm as make
-from tests.factories.abm import EngagementScoreFactory, ScoreParametersFactory, StandingFactory
+from tests.factories.abm import EngagementScoreFactory, PhaseChangeFactory, ScoreParametersFactory, StandingFactory
 
 AT = make.AT
 NUMBER = count(1)
@@ -105,6 +105,7 @@ OF_AN_ACCOUNT: dict[type[Model], Maker] = {
     abm.AccountFit: lambda account: abm.AccountFit.objects.create(account=other_account(account), points=50, computed_at=AT),
     abm.AccountStanding: lambda account: StandingFactory(account=other_account(account)),
     abm.EngagementScore: lambda account: EngagementScoreFactory(account=other_account(account)),
+    abm.PhaseChange: lambda account: PhaseChangeFactory(account=other_account(account)),
     abm.JobChangeSignal: signal_of,
     abm.SignalEvidence: lambda account: abm.SignalEvidence.objects.create(signal=signal_of(account), source="rep", key="1", seen_at=AT),
     abm.TargetList: list_of,

@@ -51,3 +51,16 @@ class StandingFactory(DjangoModelFactory):
     momentum = 0
     coverage_percent = 0
     refreshed_at = AT
+
+
+class PhaseChangeFactory(DjangoModelFactory):
+    class Meta:
+        model = models.PhaseChange
+
+    account = factory.SubFactory(AccountFactory)
+    day = date(2026, 3, 1)
+    from_phase = models.Phase.DREAM
+    phase = models.Phase.RESEARCH
+    overlap = models.Phase.CONSIDER
+    stayed_days = 12
+    evidence = factory.LazyFunction(lambda: [{"phase": "research", "sign": "material", "count": 2, "days": 60, "of": 1}])
