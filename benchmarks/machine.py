@@ -23,8 +23,8 @@ django.setup()
 from django.db import connection  # noqa: E402
 
 from crm import activities, policy  # noqa: E402
-from crm.activities import NewActivity  # noqa: E402
 from crm.models import Account, Activity, Contact, Person  # noqa: E402
+from crm.new_activities import NewActivity  # noqa: E402
 
 AT = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 PEOPLE_PER_ACCOUNT = 50

@@ -1,44 +1,20 @@
 """Activities: the only way to record, correct or delete one, so that every figure derived from them stays right."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from itertools import islice
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from crm import activity_changes, activity_kinds, machine_agents, machine_made, policy, verdicts
+from crm import activity_changes, machine_agents, machine_made, policy, verdicts
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, ActivityVerdict, Contact, Opportunity, User
+from crm.new_activities import NewActivity, judge_many, wrong_text
 
-# A field and why it cannot be right.
-Wrong = tuple[str, str]
 JudgedBy = Activity.JudgedBy
-# Clocks differ: a little ahead is accepted, tomorrow is not.
-AHEAD = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class NewActivity:
-    """One row of a bulk recording, by ids.
-
-    `message_id`, `link` and `user_agent` say of which mail a click or open is, what was clicked, and the program that
-    did it, '-' for one that sent no name; empty: not told. `machine_reason` is the source's own word, and stands.
-    """
-
-    account_id: int
-    kind: str
-    occurred_at: datetime
-    external_id: str = ""
-    contact_id: int | None = None
-    opportunity_id: int | None = None
-    subject: str = ""
-    machine_reason: str = ""
-    message_id: str = ""
-    link: str = ""
-    user_agent: str = ""
 
 
 @dataclass(frozen=True)
@@ -181,73 +157,6 @@ def _fitted(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[: length - 65]}#{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def judge_many(rows: Sequence[NewActivity], *, at: datetime, is_new: bool = True) -> list[Wrong | None]:
-    """Say for each row which field cannot be right and why, or nothing; three look-ups, however many rows."""
-    accounts = set(Account.objects.filter(pk__in={row.account_id for row in rows}).values_list("pk", flat=True))
-    named = Contact.objects.filter(pk__in={row.contact_id for row in rows if row.contact_id})
-    # An erased contact is nowhere: None.
-    contacts = {pk: None if erased_at else account for pk, account, erased_at in named.values_list("pk", "account_id", "erased_at")}
-    deals = dict(
-        Opportunity.objects.filter(pk__in={row.opportunity_id for row in rows if row.opportunity_id}).values_list("pk", "account_id")
-    )
-    oldest = policy.oldest_day_kept(at) if is_new else None
-    return [
-        _wrong_moment(row, at)
-        or _too_old(row, oldest)
-        or _wrong_text(row)
-        or _wrong_kind(row)
-        or _wrong_place(row, accounts, contacts, deals)
-        for row in rows
-    ]
-
-
-def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
-    if row.occurred_at.tzinfo is None:
-        return "occurred_at", _("The moment has no time zone.")
-    # Nothing that a score could count was recorded before; near the last year a local day cannot be told.
-    if not 1990 <= row.occurred_at.year <= 9000:
-        return "occurred_at", _("The moment lies too far in the past or the future.")
-    return ("occurred_at", _("The moment lies in the future.")) if row.occurred_at > at + AHEAD else None
-
-
-def _too_old(row: NewActivity, oldest: date | None) -> Wrong | None:
-    """Refuse what the next night would delete; sent again after that, it would count a second time."""
-    if oldest is None or policy.day_of(row.occurred_at) >= oldest:
-        return None
-    return "occurred_at", _("Activities older than %(days)d days are not kept.") % {"days": policy.RETENTION.activity_days}
-
-
-def _wrong_text(row: NewActivity) -> Wrong | None:
-    if len(row.external_id) > 100:
-        return "external_id", _("The id at the source is longer than 100 characters.")
-    if len(row.machine_reason) > 30:
-        return "machine_reason", _("The reason is longer than 30 characters.")
-    if len(row.message_id) > 250:
-        return "message_id", _("The Message-ID is longer than 250 characters.")
-    for field in ("external_id", "subject", "machine_reason", "message_id", "link", "user_agent"):
-        if "\x00" in getattr(row, field):
-            return field, _("The text holds a character that cannot be kept.")
-    return None
-
-
-def _wrong_kind(row: NewActivity) -> Wrong | None:
-    if row.kind in activity_kinds.KINDS:
-        return None
-    return "kind", _("Unknown kind '%(kind)s'; known are %(known)s.") % {"kind": row.kind[:50], "known": ", ".join(activity_kinds.KINDS)}
-
-
-def _wrong_place(row: NewActivity, accounts: set[int], contacts: Mapping[int, int | None], deals: Mapping[int, int | None]) -> Wrong | None:
-    if row.account_id not in accounts:
-        return "account", _("There is no account %(id)s.") % {"id": row.account_id}
-    if row.contact_id is not None and contacts.get(row.contact_id, 0) is None:
-        return "contact", _("This person was erased.")
-    if row.contact_id is not None and contacts.get(row.contact_id) != row.account_id:
-        return "contact", _("There is no contact %(id)s at this account.") % {"id": row.contact_id}
-    if row.opportunity_id is not None and deals.get(row.opportunity_id) != row.account_id:
-        return "opportunity", _("There is no opportunity %(id)s at this account.") % {"id": row.opportunity_id}
-    return None
-
-
 def before_contact_goes(instance: Contact, **_signal: object) -> None:
     """Have an account counted anew when a contact is deleted whose activities become those of nobody."""
     if instance.activities.exists():
@@ -332,7 +241,7 @@ def judge(activity: Activity, *, machine_reason: str, at: datetime, by: User | N
 
     It stands whatever the rules find later, and who said it is kept. A deleted activity raises Conflict.
     """
-    if found := _wrong_text(replace(_as_new(activity), machine_reason=machine_reason)):
+    if found := wrong_text(replace(_as_new(activity), machine_reason=machine_reason)):
         raise Invalid(found[1], detail={found[0]: found[1]})
     hold([activity.pk])
     if not verdicts.say([activity.pk], machine_reason=machine_reason, at=at, by=by):

@@ -8,8 +8,8 @@ from random import Random
 from abm.demo import stories
 from abm.demo.people import SOURCE, Member, dice
 from crm import activities, policy
-from crm.activities import NewActivity
 from crm.models import Account, Contact, DmuRole
+from crm.new_activities import NewActivity
 
 # What people of a role do when they show up, and how likely each of it is.
 HABITS: dict[str, dict[str, int]] = {

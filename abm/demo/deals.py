@@ -8,8 +8,8 @@ from itertools import zip_longest
 
 from abm.demo.people import SOURCE, Member
 from crm import contacts, opportunities, pilots, policy
-from crm.activities import NewActivity
 from crm.models import Account, Contact, DmuRole, Opportunity, Product, User
+from crm.new_activities import NewActivity
 
 CURRENCY = "USD"
 # The deal of the rep whose gate breaks when the demo's newest job change is confirmed.

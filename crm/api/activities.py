@@ -13,11 +13,12 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
 from crm import activities, activity_kinds, judgements, policy
-from crm.activities import NewActivity, Recorded
+from crm.activities import Recorded
 from crm.api.contract import LARGEST_ID, IdFilter, SuchFilter
 from crm.api.records import Facts, Form, ReadViewSet, deed, reading
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, ActivityVerdict, User
+from crm.new_activities import NewActivity
 
 
 class KindField(serializers.ChoiceField):

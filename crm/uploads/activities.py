@@ -8,9 +8,9 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from crm import activities
-from crm.activities import NewActivity
 from crm.imports import WrongValue, shown
 from crm.models import Activity, Contact, Upload, UploadedRecord
+from crm.new_activities import NewActivity, judge_many
 from crm.uploads.companies import Companies
 from crm.uploads.outcomes import Kind, Outcome
 from crm.uploads.parsing import ActivityFacts
@@ -110,7 +110,7 @@ class ActivityWriter:
     def _record(self, fresh: Sequence[tuple[ActivityFacts, NewActivity]], outcome: Outcome, *, at: datetime) -> None:
         rows = [new for _facts, new in fresh]
         if self.is_trial:
-            for (facts, _new), wrong in zip(fresh, activities.judge_many(rows, at=at), strict=True):
+            for (facts, _new), wrong in zip(fresh, judge_many(rows, at=at), strict=True):
                 if wrong:
                     outcome.refuse(facts.row, {wrong[0]: wrong[1]}, self.headers)
                 else:

@@ -13,6 +13,7 @@ from abm import nightly, policy, refresh, states
 from abm.models import AccountFit, AccountStanding, EngagementScore
 from crm import activities, dmu, events
 from crm.models import Account, Activity, ActivityChange, FollowUp
+from crm.new_activities import NewActivity
 from crm.policy import day_of
 from tests.factories.abm import EngagementScoreFactory, ProfileFactory
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory, UserFactory
@@ -323,7 +324,7 @@ def test_recording_in_bulk_beside_refreshes_never_deadlocks(at, monkeypatch):
     refresh.accounts(ids, at=at)
 
     def record_thrice():
-        rows = [activities.NewActivity(account_id=pk, kind="page_view", occurred_at=at) for pk in ids]
+        rows = [NewActivity(account_id=pk, kind="page_view", occurred_at=at) for pk in ids]
         return sum(len(activities.record_many(rows, source="test", at=at)) for _ in range(3))
 
     def refresh_thrice():

@@ -13,8 +13,8 @@ import pytest
 from abm import engagement, policy
 from crm import activities
 from crm import policy as crm_policy
-from crm.activities import NewActivity
 from crm.models import DmuRole
+from crm.new_activities import NewActivity
 from tests.factories.crm import AccountFactory, ContactFactory, MembershipFactory
 
 FOLDER = Path(__file__).parent.parent / "data" / "scoring"

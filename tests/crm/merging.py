@@ -9,8 +9,8 @@ from factory.random import randgen
 from abm import refresh
 from abm.models import ComparisonAccount, EngagementScore, JobChangeSignal, SignalEvidence, TargetAccount, TargetList, TargetRejection
 from crm import activities, confirmations, contacts, dmu, follow_ups, opportunities
-from crm.activities import NewActivity
 from crm.models import Account, ActivityChange, Contact, DeliveryReport, DmuRole, Opportunity, Team, User
+from crm.new_activities import NewActivity
 from tests.conftest import AT
 from tests.factories import crm as make
 

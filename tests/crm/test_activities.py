@@ -8,9 +8,9 @@ from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from crm import activities, events, policy
-from crm.activities import NewActivity
 from crm.errors import Conflict, Invalid
 from crm.models import Activity, ActivityChange
+from crm.new_activities import NewActivity
 from tests.factories.crm import AccountFactory, ContactFactory, OpportunityFactory
 
 pytestmark = pytest.mark.django_db

@@ -7,6 +7,7 @@ import pytest
 from crm import activities, contacts, privacy
 from crm.errors import Conflict, Invalid
 from crm.models import Activity, Contact, Departure, Person
+from crm.new_activities import NewActivity
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory
 
 
@@ -69,7 +70,7 @@ def test_a_mark_is_not_put_on_an_erased_contact(erased, at):
 def test_an_activity_of_an_erased_contact_is_refused_and_the_other_rows_are_kept(erased, at):
     known = ContactFactory(account=erased.account)
     rows = [
-        activities.NewActivity(account_id=erased.account_id, kind="meeting", occurred_at=at, contact_id=contact.pk, subject="Jan Bos")
+        NewActivity(account_id=erased.account_id, kind="meeting", occurred_at=at, contact_id=contact.pk, subject="Jan Bos")
         for contact in (erased, known)
     ]
 

@@ -9,9 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from crm import activities, deliverability, judgements, policy, privacy, verdicts
-from crm.activities import NewActivity
 from crm.errors import Conflict
 from crm.models import Activity, ActivityChange, ActivityVerdict, Contact
+from crm.new_activities import NewActivity
 from tests.crm.test_machine_agents import CHROME, GMAIL
 from tests.factories.crm import AccountFactory, ContactFactory, UserFactory
 

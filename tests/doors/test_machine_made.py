@@ -8,8 +8,8 @@ from django.utils import translation
 from django.utils.timezone import now
 
 from crm import activities, machine_agents
-from crm.activities import NewActivity
 from crm.models import Account, Activity, ActivityChange, ActivityVerdict, Team, User
+from crm.new_activities import NewActivity
 from tests.doors.admin_pages import link
 from tests.doors.test_api_contract import assert_refusal
 from tests.factories import crm as make
