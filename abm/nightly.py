@@ -71,6 +71,12 @@ def _work_off(planned: NightlyRun, *, clock: Clock, told: Callable[[NightlyChunk
     return planned
 
 
+def helpers_wanted(day: date, *, at: datetime) -> int:
+    """Plan a day's run if it is not; give how many workers besides one could do a chunk of it now."""
+    left = NightlyChunk.objects.left().filter(run=_plan(day, at=at)).count()
+    return max(0, min(left, policy.NIGHTLY.most_workers) - 1)
+
+
 def is_due(*, at: datetime) -> bool:
     """Say whether today's run should have finished: its hour has come, and it has not."""
     local = at.astimezone(crm_policy.ZONE)

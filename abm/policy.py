@@ -172,6 +172,8 @@ class Nightly:
     """The nightly run. Source: measured, the scores of 2,000 accounts are one transaction of about half a second."""
 
     accounts_per_chunk: int = 2_000
+    # Workers that are asked to share a night; more than there are do no harm.
+    most_workers: int = 64
     # Local minutes after midnight from which a day's run is due; config/celery.py starts it then.
     due_from_minutes: int = 150
     daily_history_days: int = 90

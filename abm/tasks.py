@@ -1,6 +1,7 @@
 """Celery doors of abm: each reads the clock and calls one rule; every one of them may run twice."""
 
 from collections.abc import Sequence
+from datetime import date
 
 from celery import shared_task
 from django.utils import timezone
@@ -8,6 +9,7 @@ from django.utils import timezone
 from abm import job_changes, refresh
 from abm import nightly as nightly_run
 from crm import policy
+from crm import tasks as queue
 
 
 @shared_task
@@ -37,8 +39,17 @@ def rebuild_scores() -> bool:
 
 @shared_task
 def nightly() -> str:
-    """Do today's nightly run."""
-    return nightly_run.run(policy.day_of(timezone.now()), clock=timezone.now).day.isoformat()
+    """Do today's nightly run, and have every worker that has time do some of it."""
+    day = policy.day_of(timezone.now())
+    for _ in range(nightly_run.helpers_wanted(day, at=timezone.now())):
+        queue.enqueue(share_night, day.isoformat())
+    return share_night(day.isoformat())
+
+
+@shared_task
+def share_night(day: str) -> str:
+    """Do chunks of a day's nightly run until there is none that nobody works on."""
+    return nightly_run.run(date.fromisoformat(day), clock=timezone.now).day.isoformat()
 
 
 @shared_task

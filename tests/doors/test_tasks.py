@@ -115,6 +115,19 @@ def test_the_night_is_caught_up_once_when_its_hour_has_passed():
     assert NightlyRun.objects.get().finished_at == NIGHT + timedelta(hours=5)
 
 
+def test_a_night_is_offered_to_other_workers_who_may_come_too_late(queue, monkeypatch):
+    monkeypatch.setattr(policy, "NIGHTLY", policy.Nightly(accounts_per_chunk=2, most_workers=4))
+    AccountFactory.create_batch(9)
+    with time_machine.travel(NIGHT, tick=False):
+        tasks.nightly()
+        assert queue == [("abm.tasks.share_night", "2026-03-10")] * 3
+        assert tasks.share_night("2026-03-10") == "2026-03-10"
+        tasks.nightly()
+
+    assert len(queue) == 3
+    assert set(NightlyRun.objects.get().chunks.values_list("times_done", flat=True)) == {1}
+
+
 def test_the_nightly_task_does_todays_run():
     with time_machine.travel(NIGHT, tick=False):
         assert tasks.nightly() == "2026-03-10"
