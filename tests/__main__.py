@@ -27,7 +27,7 @@ LINTERS = {
 }
 RULE_TESTS = ("tests/crm", "tests/abm", "tests/flows")
 # One worker more than there are processors, for they wait for servers and browsers; a file stays together, for what its tests share.
-IN_PARALLEL = ("-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile")
+IN_PARALLEL = ("-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile", "--no-loadscope-reorder")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a developer's shell may hold for `./dev up` and must not change the outcome of a test.
 NOT_FOR_TESTS = {"SECRET_KEY_FILE", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "QUORUM_POLICY"}

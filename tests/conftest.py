@@ -27,9 +27,19 @@ __all__ = ["committed", "two_at_once"]  # fixtures for everybody
 AT = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
 
 
+LONGEST_FIRST = ("browser", "flows", "scale", "abm", "doors")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave tests that need PostgreSQL out of the SQLite pass; the PostgreSQL pass runs every one of them."""
+    """Begin with the files that take longest, or one worker would end alone with them.
+
+    Leave tests that need PostgreSQL out of the SQLite pass; the PostgreSQL pass runs every one of them.
+    """
     from django.conf import settings
+
+    items.sort(
+        key=lambda item: LONGEST_FIRST.index(item.path.parent.name) if item.path.parent.name in LONGEST_FIRST else len(LONGEST_FIRST)
+    )
 
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         out = [item for item in items if item.get_closest_marker("postgres")]
