@@ -247,6 +247,8 @@ SPECTACULAR_SETTINGS = {
         "DmuRole": "crm.models.DmuRole",
         "EndReason": "crm.models.dmu.DmuMembership.EndReason",
         "FollowUpReason": "crm.models.follow_ups.FollowUp.Reason",
+        "JourneyPhase": "abm.api.journey.CODES",
+        "JourneyOverlap": "abm.api.journey.OVERLAPPING",
         "JobChangeStatus": "abm.models.job_changes.JobChangeSignal.Status",
         "RecordingStatus": "crm.api.activities.STATUSES",
         "Stage": "crm.models.Stage",

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models.signals import post_migrate
 from django.dispatch import receiver
 from django.test import Client
+from django.utils import translation
 from factory.random import reseed_random
 from pytest_django import DjangoDbBlocker
 from pytest_django.fixtures import Settings
@@ -78,8 +79,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(autouse=True)
 def same_names_every_time() -> None:
-    """Let the factories invent the same people in every run of a test."""
+    """Let the factories invent the same people in every run of a test, and speak English, whatever the last request spoke."""
     reseed_random(0)
+    translation.activate("en")
 
 
 @pytest.fixture(autouse=True)

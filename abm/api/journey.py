@@ -15,6 +15,8 @@ from crm.api.accounts import AccountFilter as CrmAccountFilter
 from crm.models import Account
 
 CODES = [(phase.code, phase.label) for phase in Phase]
+# With nothing nothing overlaps.
+OVERLAPPING = CODES[1:]
 
 
 class PhaseField(serializers.ChoiceField):
@@ -27,7 +29,7 @@ class PhaseField(serializers.ChoiceField):
         return Phase(value).code
 
 
-class EvidenceSerializer(serializers.Serializer):
+class SignSerializer(serializers.Serializer):
     """What shows a phase: a sign with how often in how many days, or a deal."""
 
     phase, sign = serializers.CharField(), serializers.CharField()
@@ -44,7 +46,7 @@ class PlacementSerializer(serializers.ModelSerializer):
     """The phase of an account, and the one that overlaps with it; evidence is of the day on which one of them changed."""
 
     phase, overlap = PhaseField(read_only=True), PhaseField(read_only=True)
-    evidence = EvidenceSerializer(many=True, read_only=True)
+    evidence = SignSerializer(many=True, read_only=True)
 
     class Meta:
         model = JourneyPlacement
@@ -57,7 +59,7 @@ class PhaseChangeSerializer(serializers.ModelSerializer):
 
     phase, overlap = PhaseField(read_only=True), PhaseField(read_only=True)
     from_phase, from_overlap = PhaseField(read_only=True), PhaseField(read_only=True)
-    evidence = EvidenceSerializer(many=True, read_only=True)
+    evidence = SignSerializer(many=True, read_only=True)
 
     class Meta:
         model = PhaseChange
@@ -70,7 +72,7 @@ class JourneySerializer(serializers.Serializer):
 
     phase, overlap = PhaseField(), PhaseField()
     since = serializers.DateField(allow_null=True)
-    evidence = EvidenceSerializer(many=True)
+    evidence = SignSerializer(many=True)
     days = serializers.DictField(child=serializers.IntegerField(), help_text="Days in each phase, today's included.")
     changes = PhaseChangeSerializer(many=True)
 
@@ -96,7 +98,7 @@ class AccountFilter(CrmAccountFilter):
     """What a list of accounts can be narrowed to, by their journey as well."""
 
     phase = filters.ChoiceFilter(choices=CODES, method="filter_phase")
-    overlap = filters.ChoiceFilter(choices=CODES[1:], method="filter_overlap")
+    overlap = filters.ChoiceFilter(choices=OVERLAPPING, method="filter_overlap")
 
     class Meta(CrmAccountFilter.Meta):
         pass

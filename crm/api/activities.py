@@ -98,14 +98,14 @@ class ActivityRow(Traces, Form):
     machine_reason = serializers.CharField(required=False, allow_blank=True, max_length=30)
 
 
-class VerdictForm(Form):
+class JudgementForm(Form):
     """Who made an activity, as somebody says who knows."""
 
     made_by = serializers.ChoiceField([("person", gettext_lazy("a person")), ("machine", gettext_lazy("a machine"))])
     reason = serializers.CharField(required=False, allow_blank=True, max_length=30, help_text="Why a machine; empty: somebody said so.")
 
 
-class VerdictSerializer(serializers.ModelSerializer):
+class JudgementSerializer(serializers.ModelSerializer):
     """What somebody said of an activity; an empty reason: a person made it."""
 
     class Meta:
@@ -197,17 +197,17 @@ class ActivityViewSet(ReadViewSet):
         activities.delete(self.get_object(), at=self.at, by=request.user)
         return Response(status=204)
 
-    @deed(VerdictForm, ActivitySerializer)
+    @deed(JudgementForm, ActivitySerializer)
     def judge(self, request, pk: str) -> Response:
         """Say that a person made an activity, or a machine; it stands, and every figure follows."""
-        activity, given = self.get_object(), self.given(VerdictForm)
+        activity, given = self.get_object(), self.given(JudgementForm)
         reason = given.get("reason") or judgements.BY_MACHINE if given["made_by"] == "machine" else ""
         return self.answer(activities.judge(activity, machine_reason=reason, at=self.at, by=request.user))
 
-    @reading(VerdictSerializer(many=True))
+    @reading(JudgementSerializer(many=True))
     def verdicts(self, request, pk: str) -> Response:
         """List what people said of who made an activity, the latest first."""
-        return Response(VerdictSerializer(self.get_object().verdicts.all(), many=True).data)
+        return Response(JudgementSerializer(self.get_object().verdicts.all(), many=True).data)
 
     @deed(ActivitiesForm, ActivitiesResultSerializer, on_list=True)
     def bulk(self, request) -> Response:
