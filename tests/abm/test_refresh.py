@@ -120,7 +120,7 @@ def test_the_number_of_queries_does_not_depend_on_the_number_of_accounts(at, dja
     counts = []
     for some in (ids[:1], ids):
         refresh.accounts(some, at=at)
-        with django_assert_max_num_queries(68) as queries:
+        with django_assert_max_num_queries(72) as queries:
             refresh.accounts(some, at=at)
         counts.append(len(queries))
 

@@ -89,6 +89,8 @@ def test_what_another_person_did_for_the_score_unfolds(page: Page, seen: Seen, l
 def test_person_is_dragged_to_a_seat_and_the_move_is_undone(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
 
+    # On a phone both stand below the fold: a page that scrolls under the mouse is no drag.
+    page.locator(".q-seat-buyer").scroll_into_view_if_needed()
     page.locator(".q-card", has_text="Anna Bakker").drag_to(page.locator(".q-seat-buyer"))
     expect(page.locator(".q-seat-buyer")).to_contain_text("Anna Bakker")
     expect(page.locator("#dmu-said")).to_contain_text("Anna Bakker: buyer.")
