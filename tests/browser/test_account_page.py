@@ -102,6 +102,7 @@ def test_person_is_dragged_to_a_seat_and_the_move_is_undone(page: Page, seen: Se
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_person_is_moved_by_keyboard_alone_and_keeps_the_focus(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
     grip = page.locator(".q-card", has_text="Anna Bakker").locator("summary")
@@ -134,6 +135,7 @@ def test_refused_move_is_said_and_the_card_stays(page: Page, seen: Seen, live_se
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_call_is_logged_in_two_clicks_from_a_persons_card(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
 
@@ -162,6 +164,7 @@ def test_timeline_is_filtered_and_goes_on_in_place(page: Page, seen: Seen, live_
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_task_is_done_in_place(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     open_page(page, live_server, account)
 
@@ -174,6 +177,7 @@ def test_task_is_done_in_place(page: Page, seen: Seen, live_server: LiveServer, 
 
 
 @pytest.mark.parametrize("path", ["history", "timeline"])
+@AT_A_DESK
 def test_history_and_timeline_have_no_barriers(page: Page, seen: Seen, live_server: LiveServer, account: Account, path: str) -> None:
     page.goto(f"{live_server.url}/admin/crm/account/{account.pk}/{path}/")
 
@@ -182,6 +186,7 @@ def test_history_and_timeline_have_no_barriers(page: Page, seen: Seen, live_serv
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_contact_page_has_no_barriers(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     contact = account.contacts.order_by("pk")[0]
     open_page(page, live_server, contact)

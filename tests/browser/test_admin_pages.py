@@ -69,6 +69,7 @@ def test_closed_gate_tells_the_rep_what_is_missing(page: Page, seen: Seen, live_
 
 
 @pytest.mark.parametrize("path", ["contact/add", "activity/add", "followup", "activity", "opportunity/add"])
+@AT_A_DESK
 def test_forms_and_lists_work_under_the_policy(page: Page, seen: Seen, live_server: LiveServer, path: str) -> None:
     page.goto(f"{live_server.url}/admin/crm/{path}/")
 

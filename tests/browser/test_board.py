@@ -113,6 +113,7 @@ def test_refused_card_is_put_back_and_told_why_and_how_to_mend_it(
     assert unready.stage == "sql"
 
 
+@AT_A_DESK
 def test_keyboard_walks_over_the_cards_and_moves_one(
     page: Page, live_server: LiveServer, ready: Opportunity, account: Account, rep: User
 ) -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from crm.models import Account, FollowUp, User
-from tests.browser.conftest import Seen, barriers, quiet
+from tests.browser.conftest import AT_A_DESK, Seen, barriers, quiet
 from tests.doors.test_admin_my_day import a_day_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -44,6 +44,7 @@ def test_calls_stand_above_everything_else(page: Page, live_server: LiveServer, 
     expect(page.locator(".q-day section").first).to_contain_text("Call first")
 
 
+@AT_A_DESK
 def test_call_is_logged_in_two_clicks(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     page.goto(f"{live_server.url}/admin/")
 
@@ -57,6 +58,7 @@ def test_call_is_logged_in_two_clicks(page: Page, seen: Seen, live_server: LiveS
     quiet(page, seen, live_server)
 
 
+@AT_A_DESK
 def test_task_is_done_with_the_keyboard_alone(page: Page, seen: Seen, live_server: LiveServer, account: Account) -> None:
     page.goto(f"{live_server.url}/admin/")
 

@@ -76,6 +76,7 @@ def test_panel_leads_from_authority_to_assigning_a_decider(page: Page, live_serv
     expect(page.locator("#bant")).not_to_contain_text("Nobody holds the decider role")
 
 
+@AT_A_DESK
 def test_form_opens_and_closes_from_the_keyboard(page: Page, live_server: LiveServer, deal: Opportunity) -> None:
     opened(page, live_server, deal)
     summary = page.locator("#bant summary", has_text="Confirm budget")

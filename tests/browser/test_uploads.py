@@ -52,6 +52,7 @@ def fine(page: Page, seen: Seen, live_server: LiveServer) -> None:
     assert barriers(page) == []
 
 
+@AT_A_DESK
 def test_rep_imports_a_file_watches_it_and_takes_it_back(
     page: Page, seen: Seen, live_server: LiveServer, people: Path, rep: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
