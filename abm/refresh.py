@@ -77,7 +77,8 @@ def due(ends: tuple[int, int], *, day: date) -> set[int]:
     if IdealCustomerProfile.history.filter(history_date__gte=since).exists():
         return set(here.values_list("pk", flat=True))
     turn = here.annotate(turn=F("pk") % SEVENTH).filter(turn=day.toordinal() % SEVENTH)
-    unknown = here.filter(Q(standing=None) | Q(fit=None))
+    # After a night that was skipped, the history of two days does not tell all that happened.
+    unknown = here.filter(Q(standing=None) | Q(fit=None) | Q(standing__as_of__lt=day - timedelta(days=1)))
     changed = Account.history.filter(id__range=ends, history_date__gte=since)
     found = {pk for rows in (turn, unknown, changed) for pk in rows.values_list("id", flat=True)}
     return found.union(*(set(rows.values_list("account_id", flat=True)) for rows in _moving(ends, since=since, day=day)))

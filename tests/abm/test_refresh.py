@@ -353,3 +353,15 @@ def test_history_that_comes_in_late_is_no_rise_of_this_week(at):
     standing = AccountStanding.objects.get()
     assert standing.score > 0
     assert standing.momentum <= 0
+
+
+@pytest.mark.django_db
+def test_fit_and_coverage_of_everybody_are_looked_at_after_a_night_that_was_skipped(at):
+    ids = {account.pk for account in AccountFactory.create_batch(8)}
+    refresh.accounts(ids, at=at)
+    for model in (Account, ProfileFactory._meta.model):
+        model.history.update(history_date=at - timedelta(days=30))
+    ends = (min(ids), max(ids))
+
+    assert refresh.due(ends, day=TODAY + timedelta(days=1)) < ids
+    assert refresh.due(ends, day=TODAY + timedelta(days=5)) == ids

@@ -55,6 +55,18 @@ def test_an_account_that_becomes_warm_opens_a_follow_up_for_its_owner(at):
 
 
 @pytest.mark.django_db
+def test_an_account_that_is_warm_the_first_time_we_look_is_told(at, monkeypatch):
+    monkeypatch.setattr(policy, "ALERTS", policy.Alerts(warming_up_from_score=15.0))
+    contact = ContactFactory(account__employees=5, account__owner=None)
+    activities.record(account=contact.account, contact=contact, kind="meeting", occurred_at=at, source="test", at=at)
+    assert not AccountStanding.objects.exists()
+
+    refresh.account(contact.account_id, at=at)
+
+    assert FollowUp.objects.get().owner is None
+
+
+@pytest.mark.django_db
 def test_an_account_that_stays_warm_is_not_told_again_also_when_the_rep_has_dealt_with_it(at):
     contact = ContactFactory(account__employees=5)
     for name in ("meeting", "form_demo_request"):
