@@ -31,6 +31,8 @@ IN_PARALLEL = ("-n", str(len(os.sched_getaffinity(0)) + 1), "--dist", "loadfile"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What a developer's shell may hold for `./dev up` and must not change the outcome of a test.
 NOT_FOR_TESTS = {"SECRET_KEY_FILE", "DEBUG", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "TIME_ZONE", "QUORUM_POLICY"}
+# Nor this, from images that are built once: each of a hundred processes would compile the project anew, a second every time.
+NOT_FOR_TESTS |= {"PYTHONDONTWRITEBYTECODE"}
 OUTCOMES = ("failed", "passed", "skipped", "deselected", "xfailed", "xpassed", "warning", "error")  # in pytest's order
 
 

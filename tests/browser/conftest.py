@@ -136,7 +136,8 @@ def barriers(page: Page, *, without: Sequence[str] = (), colours: bool = True) -
 
     Leaves out the parts `without`, and without `colours` the contrast of each text, which takes as long as all other rules.
     """
-    page.evaluate(AXE)
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
     ask = "([parts, rules]) => axe.run({exclude: parts}, rules).then(found => found.violations)"
     rules = RULES if colours else RULES | {"rules": {"color-contrast": {"enabled": False}}}
     found = page.evaluate(ask, [list(without), rules])
