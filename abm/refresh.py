@@ -14,6 +14,8 @@ from crm import policy as crm_policy
 from crm.models import Account, ActivityChange, Contact, DmuMembership, FollowUp, Opportunity
 
 LEARNED_AT_ONCE, SEVENTH = 500, 7
+# Days of history that a night reads: its own, the last night's, and one for clocks that differ.
+LOOKED_BACK = 2
 
 
 def account(account_id: int, *, at: datetime) -> int:
@@ -51,17 +53,19 @@ def _bring_up_to_date(found: Mapping[int, Account], *, today: date, everybody: b
 def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
     """Bring all accounts with an id from first to last, or with any later one, to today; give how many.
 
-    Scores and phases of all of them; fit and coverage of those where something happened, and of a seventh of the others each
-    night, for whoever listens to events may have missed one.
+    Scores of all of them; fit and coverage of those where something happened, and of a seventh of the others each night, for
+    whoever listens to events may have missed one; phases of these and of those that days alone may have moved.
     """
     ends = (first, last or states.ENDLESS)
     here = Account.objects.filter(pk__range=ends).order_by("pk")
     with transaction.atomic():
         ids = states.hold(list(here.values_list("pk", flat=True)))
-        for some in _parts(sorted(due(ends, day=day).intersection(ids))):
+        moving = due(ends, day=day).intersection(ids)
+        for some in _parts(sorted(moving)):
             _learn(here.select_related("owner").in_bulk(some), today=day, at=at)
         done = states.bring_up_range(first, last, day=day, at=at)
-        journey.store(ids, day=day, at=at)
+        faded = journey.fading(ends, after=day - timedelta(days=LOOKED_BACK), day=day).intersection(ids)
+        journey.store(moving | faded, day=day, at=at)
         sales_alerts.warming_up(done.became_warm, at=at)
     return len(ids)
 
@@ -72,12 +76,12 @@ def _parts(account_ids: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def due(ends: tuple[int, int], *, day: date) -> set[int]:
     """Choose the accounts with ids between two ends of which fit and coverage may differ from what was written last."""
-    since = datetime.combine(day - timedelta(days=2), time.min, tzinfo=crm_policy.ZONE)
+    since = datetime.combine(day - timedelta(days=LOOKED_BACK), time.min, tzinfo=crm_policy.ZONE)
     here = Account.objects.filter(pk__range=ends).order_by()
     if IdealCustomerProfile.history.filter(history_date__gte=since).exists():
         return set(here.values_list("pk", flat=True))
     turn = here.annotate(turn=F("pk") % SEVENTH).filter(turn=day.toordinal() % SEVENTH)
-    # After a night that was skipped, the history of two days does not tell all that happened.
+    # After a night that was skipped, so short a history does not tell all that happened.
     unknown = here.filter(Q(standing=None) | Q(fit=None) | Q(standing__as_of__lt=day - timedelta(days=1)))
     changed = Account.history.filter(id__range=ends, history_date__gte=since)
     found = {pk for rows in (turn, unknown, changed) for pk in rows.values_list("id", flat=True)}
@@ -85,13 +89,16 @@ def due(ends: tuple[int, int], *, day: date) -> set[int]:
 
 
 def _moving(ends: tuple[int, int], *, since: datetime, day: date) -> Iterator[QuerySet[Any]]:
-    """Give what moves an account: people, roles, deals, activities new or too old to be called engaged, what waits for a successor."""
+    """Give what moves an account: people, roles, deals, dates, activities new or too old to be called engaged, what waits for a successor."""
     at_these = {"account_id__gte": ends[0], "account_id__lte": ends[1]}
-    aged = day - timedelta(days=crm_policy.DMU.engaged_within_days)
+    aged, lately = day - timedelta(days=crm_policy.DMU.engaged_within_days), (day - timedelta(days=LOOKED_BACK), day)
     for model in (Contact, DmuMembership, Opportunity):
         yield model.history.filter(**at_these, history_date__gte=since)
     yield ActivityChange.objects.filter(**at_these)
-    yield DayCount.objects.filter(**at_these, day__range=(aged - timedelta(days=2), aged))
+    yield DayCount.objects.filter(**at_these, day__range=(aged - timedelta(days=LOOKED_BACK), aged))
+    # A role or a job that begins or ends by a date that was written down before.
+    yield DmuMembership.objects.filter(**at_these).filter(Q(since__range=lately) | Q(until__range=lately))
+    yield Contact.objects.filter(**at_these, left_on__range=lately)
     yield JobChangeSignal.objects.waiting().filter(**at_these)
     yield FollowUp.objects.open().filter(**at_these, reason=FollowUp.Reason.FIND_SUCCESSOR)
 

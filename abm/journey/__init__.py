@@ -5,15 +5,19 @@ The rules lie in `rules` (one account, plain values) and `statements` (many acco
 """
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
 
+from abm import policy
 from abm.journey import rules, statements
 from abm.journey.rules import Facts, Placed
 from abm.journey.statements import Found
-from abm.models import JourneyPlacement, PhaseChange
+from abm.models import DayCount, JourneyPlacement, PhaseChange
+from crm import policy as crm_policy
+from crm.models import Opportunity
 
 # Accounts per statement: only those that changed are read into memory, the first night all of them.
 AT_ONCE = 5_000
@@ -96,6 +100,23 @@ def _since(row: Found, day: date) -> date:
     if row.changed_from and row.changed_from.phase == row.now.phase and row.stayed_days is not None:
         return day - timedelta(days=row.stayed_days)
     return row.since if row.since and row.before.phase == row.now.phase else day
+
+
+def fading(ends: tuple[int, int], *, after: date, day: date) -> set[int]:
+    """Find the accounts, with ids between two ends, that days alone may have moved after one day and up to another.
+
+    Of what placed them something grew too old. No account that is in no phase gets into one because days go by.
+    """
+    days = [day - timedelta(days=back) for back in range((day - after).days)]
+    signs = (policy.JOURNEY.signs or {}).values()
+    counted = DayCount.objects.filter(day__in={out for sign in signs for each in days for out in rules.latest_out(sign, each)})
+    closed_on = {each - timedelta(days=age) for each in days for age in (policy.JOURNEY.bought_days, policy.JOURNEY.customer_days)}
+    stood_still = [datetime.combine(end - timedelta(days=policy.JOURNEY.deal_days - 1), time.min, crm_policy.ZONE) for end in (after, day)]
+    deals = Opportunity.objects.filter(Q(closed_on__in=closed_on) | Q(stage_since__gte=stood_still[0], stage_since__lt=stood_still[1]))
+    here = {"account_id__gte": ends[0], "account_id__lte": ends[1]}
+    placed = JourneyPlacement.objects.filter(**here)
+    moved = [rows.filter(**here).order_by().values("account_id") for rows in (counted, deals)]
+    return set(placed.filter(Q(account_id__in=moved[0]) | Q(account_id__in=moved[1])).values_list("pk", flat=True))
 
 
 def position(account_id: int, *, day: date) -> Position | None:

@@ -268,6 +268,50 @@ def test_one_statement_says_of_every_account_what_the_rules_say_of_one(accounts,
         transaction.set_rollback(True)
 
 
+SETTLED = st.tuples(
+    st.sampled_from(["prospect", "prospect", "customer", "former", "competitor"]),
+    st.lists(DID, max_size=12),
+    st.lists(st.tuples(st.integers(1, 3), st.sampled_from(DmuRole.values), st.integers(1, 60), st.just(False)), max_size=4),
+    st.lists(
+        st.tuples(st.sampled_from(["mql", "sql", "opportunity", "proposal", "won", "lost"]), st.integers(0, 800), st.booleans()), max_size=2
+    ),
+    st.none(),
+)
+
+
+@pytest.mark.django_db
+@settings(
+    max_examples=int(os.environ.get("EXAMPLES", "15")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(st.lists(SETTLED, min_size=2, max_size=4), st.lists(st.integers(1, 3), min_size=10, max_size=60))
+def test_days_alone_move_no_account_but_those_of_which_something_fades(accounts, steps):
+    with transaction.atomic():
+        ids = [known_account(*facts).pk for facts in accounts]
+        journey.store(ids, day=TODAY, at=noon(TODAY))
+        day = TODAY
+        for step in steps:
+            day, before = day + timedelta(days=step), day
+            fading = journey.fading((min(ids), max(ids)), after=before, day=day)
+            assert {row.account_id for row in statements.changed(ids, day=day)} <= fading
+            journey.store(ids, day=day, at=noon(day))
+        transaction.set_rollback(True)
+
+
+@pytest.mark.django_db
+def test_an_account_of_which_nothing_fades_today_is_not_looked_at():
+    person = ContactFactory()
+    counted = DayCount.objects.create(account_id=person.account_id, contact_id=person.pk, day=TODAY, kind="meeting", count=1)
+    journey.store([person.account_id], day=TODAY, at=noon(TODAY))
+    ends = (person.account_id, person.account_id)
+
+    looked_at = [days for days in range(1, 120) if journey.fading(ends, after=ago(1 - days), day=ago(-days))]
+
+    assert looked_at == [45, 59, 60, 74, 90, 104]
+    assert journey.fading((1, person.account_id - 1), after=counted.day, day=ago(-120)) == set()
+
+
 def known_account(status, done, roles, deals, left) -> Account:
     account = AccountFactory(status=status)
     people = [ContactFactory(account=account, left_on=None if left is None or number else ago(left)) for number in range(3)]
