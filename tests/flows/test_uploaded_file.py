@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 PASSWORD = "een-lang-wachtwoord"
-PEOPLE = 240
+PEOPLE = 120
 
 
 class Visitor:
@@ -47,7 +47,7 @@ class Visitor:
 
 
 def test_hundreds_of_contacts_go_in_are_watched_and_go_out_again(installation):
-    installation.environment["QUORUM_POLICY"] = '{"crm": {"UPLOADS": {"rows_per_chunk": 30}}}'
+    installation.environment["QUORUM_POLICY"] = '{"crm": {"UPLOADS": {"rows_per_chunk": 20}}}'
     installation.manage("shell", "-c", MAKE_USER)
     installation.start_all()
     visitor = Visitor(installation)
@@ -66,7 +66,7 @@ def test_hundreds_of_contacts_go_in_are_watched_and_go_out_again(installation):
     seen: list[int] = []
     installation.wait_for(lambda: seen.append(percent(visitor, upload)) or "The import is finished" in visitor.page, seconds=120)
     assert seen == sorted(seen)
-    assert installation.manage("shell", "-c", COUNT).split()[-2:] == ["240", "24"]
+    assert installation.manage("shell", "-c", COUNT).split()[-2:] == ["120", "12"]
 
     visitor.open(upload.replace("change", "undo"))
     visitor.send(upload.replace("change", "undo"))
