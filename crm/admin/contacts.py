@@ -132,6 +132,10 @@ class ContactAdmin(BulkPage, Mergeable, ContactPage):
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).select_related("person", "account").annotate(current_roles=CURRENT_ROLES)
 
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """Show first who left last; everybody else by name."""
+        return ["-left_on", "-id"] if request.GET.get(AtWorkFilter.parameter_name) == "left" else super().get_ordering(request)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Contact | None = None) -> list[str]:
         """What only rules change; at the first form the account and the name are still open."""
         fixed = ["details_confirmed_at", "left_on", "departure_suspected_at", "address_invalid_at"]

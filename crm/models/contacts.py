@@ -142,6 +142,7 @@ class Contact(models.Model):
             models.Index(fields=["account", "left_on"], name="contact_by_account"),
             models.Index(Lower("email"), name="contact_by_address"),
             models.Index(fields=["updated_at", "id"], name="contact_by_change"),
+            models.Index(fields=["-left_on", "-id"], condition=Q(left_on__isnull=False), name="contact_by_leaving"),
         ]
 
     def __str__(self) -> str:

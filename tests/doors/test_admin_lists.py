@@ -1,5 +1,6 @@
 """Lists: their tabs and saved views, a bound on queries, words when there is nothing, and pages that refuse in words."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -138,6 +139,14 @@ def test_list_takes_six_queries_however_long_it_is(account: Account, rep: User, 
     with CaptureQueriesContext(connection) as seen:
         assert rep_client.get(f"/admin/crm/{name}/?{query}").status_code == 200
     assert len(seen) <= 6, "\n".join(query["sql"][:300] for query in seen)
+
+
+def test_of_those_who_left_the_last_comes_first(account: Account, rep_client: Client) -> None:
+    for name, days in (("Aa", 30), ("Bee", 2), ("Cees", 9)):
+        make.ContactFactory(account=account, person__family_name=name, left_on=AT.date() - timedelta(days=days))
+    page = rep_client.get(reverse("admin:crm_contact_changelist"), {"at_work": "left"})
+
+    assert [str(row.person.family_name) for row in page.context["cl"].result_list] == ["Bee", "Cees", "Aa"]
 
 
 def test_pages_end_at_the_bound_and_say_so(account: Account, rep_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
