@@ -1,16 +1,20 @@
 """How long accounts stay in each phase, and the one history that two merged accounts have."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from django.db.models import Count, F, Q, Window
+from django.db.models import Count, F, IntegerField, Q, QuerySet, Value, Window
 from django.db.models.functions import RowNumber
 
 from abm.journey.rules import Placed
 from abm.models import JourneyPlacement, Phase, PhaseChange
 from abm.models.journey import PHASES, JourneyPlacementQuerySet, PhaseChangeQuerySet
+
+# No overlap: what marks the rows about those who left a phase.
+_LEFT = -1
 
 
 class Stay(NamedTuple):
@@ -24,21 +28,27 @@ class Stay(NamedTuple):
 
 
 def report(placements: JourneyPlacementQuerySet, changes: PhaseChangeQuerySet) -> list[Stay]:
-    """Count the accounts in each phase, and the days that those stayed who left it; three queries however many."""
-    now = dict(placements.order_by().values_list("phase").annotate(Count("pk")))
-    overlaps = dict(placements.order_by().values_list("overlap").annotate(Count("pk")))
-    medians = {phase: (ended, days) for phase, ended, days in _medians(changes)}
-    return [Stay(phase, now.get(phase, 0), overlaps.get(phase, 0), *medians.get(phase, (0, None))) for phase in PHASES]
+    """Count the accounts in each phase, and the days that those stayed who left it; one query however many."""
+    now: Counter[int] = Counter()
+    overlaps: Counter[int] = Counter()
+    medians: dict[int, tuple[int, int | None]] = {}
+    counted = placements.order_by().values("phase", "overlap").annotate(many=Count("pk"), days=Value(None, IntegerField()))
+    for phase, overlap, many, days in counted.values_list("phase", "overlap", "many", "days").union(_medians(changes), all=True):
+        if overlap == _LEFT:
+            medians[phase] = many, days
+        else:
+            now[phase] += many
+            overlaps[overlap] += many
+    return [Stay(phase, now[phase], overlaps[phase], *medians.get(phase, (0, None))) for phase in PHASES]
 
 
-def _medians(changes: PhaseChangeQuerySet) -> Iterable[tuple[int, int, int]]:
-    """Give phase, number and the lower median of the days; by windows, which both databases know."""
+def _medians(changes: PhaseChangeQuerySet) -> QuerySet[Any, Any]:
+    """Select phase, the mark of those who left it, how many, and the lower median of the days; by windows, which both databases know."""
     place = Window(RowNumber(), partition_by=[F("from_phase")], order_by=[F("stayed_days").asc(), F("pk").asc()])
     many = Window(Count("*"), partition_by=[F("from_phase")])
-    ranked = changes.ended().order_by().annotate(place=place, many=many)
+    ranked = changes.ended().order_by().annotate(place=place, many=many, left=Value(_LEFT, IntegerField()), days=F("stayed_days"))
     middle = ranked.filter(Q(place__gte=F("many") / 2.0, place__lt=F("many") / 2.0 + 1))
-    for row in middle.values("from_phase", "many", "stayed_days"):
-        yield row["from_phase"], row["many"], row["stayed_days"] or 0
+    return middle.values_list("from_phase", "left", "many", "days")
 
 
 def of_account(changes: Iterable[PhaseChange], placement: JourneyPlacement | None, *, today: date) -> dict[Phase, int]:
