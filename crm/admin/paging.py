@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 # Rows that are counted exactly and can be paged through: the database reads all that it skips, and nobody pages further by hand.
 REACHABLE = 500
-# Of what a search found, fewer: who sees eight pages types another word.
-FOUND = 200
+# Of what a search found, fewer: who sees four pages types another word.
+FOUND = 100
 
 
 class CheapPaginator(Paginator):
