@@ -124,7 +124,7 @@ def whole(day: date) -> None:
 def batch(day: date) -> None:
     """Fold what waits, as every minute does."""
     waiting = list(ActivityChange.objects.values_list("account_id", flat=True).distinct())
-    states.bring_up(waiting, day=day, at=timezone.now())
+    states.bring_up(waiting, day=day, at=timezone.now(), everybody=False)
 
 
 def top() -> list[Any]:

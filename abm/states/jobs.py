@@ -19,21 +19,28 @@ TABLES = {
     "job_held": f"{_WHO}, weight integer, roles integer, PRIMARY KEY (account_id, contact_id)",
     "job_seated": f"{_WHO}, weight integer, roles integer, was_weight integer, was_roles integer, PRIMARY KEY (account_id, contact_id)",
     "job_unsettled": "account_id bigint PRIMARY KEY",
+    "job_scored": "account_id bigint PRIMARY KEY, day date, then_day date, r double precision, breadth double precision, "
+    "x double precision, score numeric(4, 1), names text",
     "job_then": "account_id bigint PRIMARY KEY, score numeric(4, 1)",
 }
 
 
 def begin() -> None:
     """Make the tables of this connection if they are not there, and empty them; PostgreSQL empties them at the end, too."""
-    if connection.vendor != "postgresql":
-        for name, columns in TABLES.items():
-            run(f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns})")
-            run(f"DELETE FROM {name}")
-        return
-    made = "; ".join(f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns}) ON COMMIT DELETE ROWS" for name, columns in TABLES.items())
-    if not one("SELECT to_regclass('pg_temp.job_account')"):
-        run(made)
-    run("; ".join(["SET LOCAL work_mem = '64MB'", *(f"DELETE FROM {name}" for name in TABLES)]))
+    is_postgres = connection.vendor == "postgresql"
+    there = "SELECT to_regclass('pg_temp.job_account')" if is_postgres else "SELECT 1 FROM sqlite_temp_master WHERE name = 'job_account'"
+    at_the_end = " ON COMMIT DELETE ROWS" if is_postgres else ""
+    made = [f"CREATE TEMPORARY TABLE IF NOT EXISTS {name} ({columns}){at_the_end}" for name, columns in TABLES.items()]
+    emptied = [f"DELETE FROM {name}" for name in TABLES]
+    if not one(there):
+        _run_all(made)
+    _run_all(["SET LOCAL work_mem = '64MB'", *emptied] if is_postgres else emptied)
+
+
+def _run_all(statements: Sequence[str]) -> None:
+    """Run statements without values; SQLite takes one at a time."""
+    for statement in ["; ".join(statements)] if connection.vendor == "postgresql" else statements:
+        run(statement)
 
 
 def run(sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:

@@ -66,17 +66,34 @@ def _scored(numbers: Numbers, sums_of_accounts: str) -> str:
 
 
 def store(numbers: Numbers) -> int:
-    """Write the scores of the job's accounts, and none of who has none; give how many."""
-    values = numbers.values | dict(zip(NAMES, numbers.factors, strict=True))
-    run("DELETE FROM abm_engagementscore WHERE day = %(day)s AND account_id IN (SELECT account_id FROM job_account)", values)
-    names = "CAST(names AS jsonb)" if connection.vendor == "postgresql" else "names"
+    """Score the job's accounts, keep the scores of the day, and none of who has none; give how many.
+
+    What is kept is found by account and day of the job's own table. By a day in plain words PostgreSQL would rather read
+    all rows of that day: of today it knows none yet.
+    """
+    values = numbers.values | dict(zip(NAMES, numbers.factors, strict=True)) | {"then": _then(numbers).day}
     sums = "SELECT s.* FROM abm_accountstate AS s JOIN job_account AS j ON j.account_id = s.account_id"
-    return run(
-        "INSERT INTO abm_engagementscore (account_id, day, weighted_points, breadth, x, score, active_roles, parameters_id) "
-        f"SELECT account_id, %(day)s, r, breadth, x, score, {names}, %(version)s FROM ({_scored(numbers, sums)}) AS scored "
-        f"WHERE score >= {policy.NIGHTLY.history_from_score} ORDER BY account_id",
+    run(
+        "INSERT INTO job_scored SELECT j.account_id, %(day)s, %(then)s, COALESCE(s.r, 0), COALESCE(s.breadth, 0), COALESCE(s.x, 0), "
+        f"CASE WHEN s.score >= {policy.NIGHTLY.history_from_score} THEN s.score ELSE 0 END, COALESCE(s.names, '[]') "
+        f"FROM job_account AS j LEFT JOIN ({_scored(numbers, sums)}) AS s ON s.account_id = j.account_id",
         values,
     )
+    bulk.look_at("job_scored")
+    run("DELETE FROM abm_engagementscore WHERE (account_id, day) IN (SELECT account_id, day FROM job_scored WHERE score = 0)")
+    names = "CAST(names AS jsonb)" if connection.vendor == "postgresql" else "names"
+    kept = ("weighted_points", "breadth", "x", "score", "active_roles", "parameters_id")
+    return run(
+        f"INSERT INTO abm_engagementscore (account_id, day, {', '.join(kept)}) "
+        f"SELECT account_id, day, r, breadth, x, score, {names}, %(version)s FROM job_scored WHERE score > 0 ORDER BY account_id "
+        f"ON CONFLICT (account_id, day) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in kept)}",
+        values,
+    )
+
+
+def _then(numbers: Numbers) -> Numbers:
+    """Give the numbers of the day that scores are compared with."""
+    return numbers.ago(policy.ALERTS.compared_with_days_ago)
 
 
 def compare(numbers: Numbers) -> None:
@@ -84,14 +101,13 @@ def compare(numbers: Numbers) -> None:
 
     What was kept then is that, unless something of before that day was changed since; then it is computed from the day counts.
     """
-    then = numbers.ago(policy.ALERTS.compared_with_days_ago)
-    marks = "FROM abm_statemark AS k JOIN job_account AS j ON j.account_id = k.account_id"
+    then = _then(numbers)
     run(
-        f"INSERT INTO job_then SELECT e.account_id, e.score {marks} JOIN abm_engagementscore AS e ON e.account_id = k.account_id "
-        "AND e.day = %(day)s WHERE k.settled_from <= %(day)s",
-        {"day": then.day},
+        "INSERT INTO job_then SELECT e.account_id, e.score FROM job_scored AS s JOIN abm_statemark AS k ON k.account_id = s.account_id "
+        "JOIN abm_engagementscore AS e ON e.account_id = s.account_id AND e.day = s.then_day WHERE k.settled_from <= s.then_day"
     )
     run("DELETE FROM job_unsettled")
+    marks = "FROM abm_statemark AS k JOIN job_account AS j ON j.account_id = k.account_id"
     if run(f"INSERT INTO job_unsettled SELECT k.account_id {marks} WHERE k.settled_from > %(day)s", {"day": then.day}):
         bulk.look_at("job_unsettled")
         seating.hold(then, at="job_unsettled")
@@ -105,9 +121,8 @@ def follow(numbers: Numbers, *, at: datetime) -> list[int]:
     """Bring score and momentum of the job's standings to the day; give the accounts that became warm just now."""
     values = {"day": numbers.day, "at": connection.ops.adapt_datetimefield_value(at)}
     now = (
-        "SELECT j.account_id, COALESCE(e.score, 0) AS score, ROUND(COALESCE(e.score, 0) - COALESCE(t.score, 0), 1) AS momentum "
-        "FROM job_account AS j LEFT JOIN abm_engagementscore AS e ON e.account_id = j.account_id AND e.day = %(day)s "
-        "LEFT JOIN job_then AS t ON t.account_id = j.account_id"
+        "SELECT s.account_id, s.score, ROUND(s.score - COALESCE(t.score, 0), 1) AS momentum "
+        "FROM job_scored AS s LEFT JOIN job_then AS t ON t.account_id = s.account_id"
     )
     warm = f"{{of}}.score >= {policy.ALERTS.warming_up_from_score} AND {{of}}.momentum >= {policy.ALERTS.warming_up_points}"
     crossed = f"SELECT n.account_id FROM ({now}) AS n JOIN abm_accountstanding AS a ON a.account_id = n.account_id WHERE {warm.format(of='n')} AND NOT ({warm.format(of='a')}) ORDER BY 1"
