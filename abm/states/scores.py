@@ -79,7 +79,6 @@ def store(numbers: Numbers) -> int:
         f"FROM job_account AS j LEFT JOIN ({_scored(numbers, sums)}) AS s ON s.account_id = j.account_id",
         values,
     )
-    bulk.look_at("job_scored")
     run("DELETE FROM abm_engagementscore WHERE (account_id, day) IN (SELECT account_id, day FROM job_scored WHERE score = 0)")
     names = "CAST(names AS jsonb)" if connection.vendor == "postgresql" else "names"
     kept = ("weighted_points", "breadth", "x", "score", "active_roles", "parameters_id")
