@@ -7,7 +7,8 @@ import argparse
 import os
 import resource
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any
 
@@ -154,14 +155,31 @@ def make(accounts: int, activities: int, *, today: date) -> None:
         "INSERT INTO crm_dmumembership (account_id, contact_id, role, stance, is_assumed, since, end_reason) SELECT n, n * 20 - k, (ARRAY['decider','buyer','user','influencer','initiator'])[1 + k], 'neutral', false, current_date - 400, '' FROM generate_series(1, %(accounts)s) AS n, generate_series(0, 4) AS k",
         values,
     )
-    left = activities
-    while left > 0:
-        some = min(left, 1_000_000)
-        run(MADE, _figures(accounts, some, day=today, days=365))
-        left -= some
+    with bare("crm_activity"):
+        for done in range(0, activities, 1_000_000):
+            run(MADE, _figures(accounts, min(activities - done, 1_000_000), day=today, days=365))
     for table in ("crm_account", "crm_person", "crm_contact"):
         run(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))")
     run("VACUUM ANALYZE")
+
+
+@contextmanager
+def bare(table: str) -> Iterator[None]:
+    """Take the indexes, and the keys to other tables, off a table while it is filled; put them back as they were."""
+    keys = f"SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = '{table}'::regclass AND contype = 'f'"
+    own = "SELECT 1 FROM pg_constraint WHERE conindid = indexrelid"
+    indexes = f"SELECT indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = '{table}'::regclass AND NOT EXISTS ({own})"
+    with connection.cursor() as cursor:
+        cursor.execute(keys)
+        foreign = cursor.fetchall()
+        cursor.execute(indexes)
+        taken = cursor.fetchall()
+    run("; ".join([*(f"ALTER TABLE {table} DROP CONSTRAINT {name}" for name, _ in foreign), *(f"DROP INDEX {name}" for name, _ in taken)]))
+    yield
+    for _, definition in taken:
+        run(definition)
+    for name, definition in foreign:
+        run(f"ALTER TABLE {table} ADD CONSTRAINT {name} {definition}")
 
 
 def _figures(accounts: int, activities: int, *, day: date, days: int) -> dict[str, Any]:
