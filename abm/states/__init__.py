@@ -13,7 +13,7 @@ from django.db import transaction
 
 from abm.models import AccountState, ContactState, DayCount, StateMark
 from abm.states import counting, folding, jobs, scores, seating, summing, weights
-from abm.states.jobs import one, run
+from abm.states.jobs import OF_THE_JOB, one, run
 from abm.states.weights import Numbers
 from crm import bulk, policy
 from crm.models import Account, ActivityChange
@@ -38,7 +38,7 @@ def bring_up(account_ids: Collection[int], *, day: date, at: datetime, everybody
     hold(account_ids)
     jobs.begin()
     jobs.choose(account_ids)
-    return _work(weights.of_day(day, at=at), everybody=everybody, at=at)
+    return _work(weights.of_day(day, at=at).between(account_ids), everybody=everybody, at=at)
 
 
 def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> Done:
@@ -113,8 +113,8 @@ def _work(numbers: Numbers, *, everybody: bool, at: datetime) -> Done:
     if summing.shift(numbers) + summing.rebuild(numbers):
         summing.write(numbers)
     seating.seat(numbers)
-    changed = folding.fold()
-    summing.clear()
+    changed = folding.fold(numbers)
+    summing.clear(numbers)
     _mark(numbers)
     scores.store(numbers)
     scores.compare(numbers)
@@ -123,7 +123,7 @@ def _work(numbers: Numbers, *, everybody: bool, at: datetime) -> Done:
 
 def _last_told(numbers: Numbers) -> datetime:
     """Give since when history is read: a day before the job's accounts were last worked on, for clocks differ."""
-    last = one(f"SELECT MIN(last_day) FROM abm_statemark AS k WHERE version <> '' AND {OF_THE_JOB}")
+    last = one(f"SELECT MIN(last_day) FROM abm_statemark AS k WHERE version <> '' AND {OF_THE_JOB}", numbers.values)
     last_day = date.fromisoformat(str(last)) if last else numbers.day
     return datetime.combine(last_day - timedelta(days=1), time.min, tzinfo=policy.ZONE)
 
@@ -150,7 +150,6 @@ def _mark(numbers: Numbers) -> None:
 
 ENDLESS = 2**62
 SWEPT_AT_ONCE = 10_000
-OF_THE_JOB = "k.account_id IN (SELECT account_id FROM job_account)"
 
 
 def _ahead(numbers: Numbers, *, at: datetime) -> Numbers:
@@ -159,20 +158,20 @@ def _ahead(numbers: Numbers, *, at: datetime) -> Numbers:
     Another worker's clock may be past midnight already; then its day is worked. Whoever is further ahead had a wrong
     clock, and is counted anew.
     """
-    last = one(f"SELECT MAX(last_day) FROM abm_statemark AS k WHERE {OF_THE_JOB}")
+    last = one(f"SELECT MAX(last_day) FROM abm_statemark AS k WHERE {OF_THE_JOB}", numbers.values)
     last_day = date.fromisoformat(str(last)) if last else numbers.day
     if last_day <= numbers.day:
         return numbers
     if last_day == numbers.day + timedelta(days=1):
-        return weights.of_day(last_day, at=at)
+        return weights.of_day(last_day, at=at).between((numbers.first_account, numbers.last_account))
     run(f"UPDATE abm_statemark AS k SET version = '' WHERE last_day > %(day)s AND {OF_THE_JOB}", numbers.values)
     return numbers
 
 
 def _find_stale(numbers: Numbers) -> None:
     """Choose whose sums are made anew: from activities where counts are missing or wrong, from counts where numbers or month are others."""
-    _doubt(f"SELECT account_id FROM crm_activitychange WHERE kind = '{ActivityChange.COUNT_ANEW}'")
-    if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB}"):
+    _doubt(f"SELECT account_id FROM crm_activitychange WHERE kind = '{ActivityChange.COUNT_ANEW}'", numbers)
+    if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB}", numbers.values):
         bulk.look_at("job_stale")
         counting.recount(numbers)
     run(
@@ -185,12 +184,12 @@ def _find_stale(numbers: Numbers) -> None:
 def _heal(numbers: Numbers) -> None:
     """Count an account anew of which more was taken back than there was; that is an error of ours, and is logged as one."""
     wrong = "SELECT account_id FROM job_moved WHERE after_n < 0"
-    if _doubt(wrong):
+    if _doubt(wrong, numbers):
         run(f"INSERT INTO job_stale {wrong} GROUP BY 1 ON CONFLICT (account_id) DO NOTHING")
         logger.error("Accounts had day counts below zero and are counted anew")
         counting.recount(numbers)
 
 
-def _doubt(account_ids: str) -> int:
+def _doubt(account_ids: str, numbers: Numbers) -> int:
     """Have those of the job's accounts counted anew that a query gives."""
-    return run(f"UPDATE abm_statemark AS k SET version = '' WHERE {OF_THE_JOB} AND account_id IN ({account_ids})")
+    return run(f"UPDATE abm_statemark AS k SET version = '' WHERE {OF_THE_JOB} AND account_id IN ({account_ids})", numbers.values)

@@ -2,7 +2,7 @@
 
 from django.db import connection
 
-from abm.states.jobs import run
+from abm.states.jobs import HERE, run
 from abm.states.weights import Numbers
 from crm import activity_kinds, bulk
 from crm.models import ActivityChange
@@ -58,15 +58,15 @@ def recount(numbers: Numbers) -> int:
     between is counted once, now or later. Days whose activities were let go of keep their counts; what is in the queue
     for such a day is left to `claim`.
     """
-    run(f"DELETE FROM abm_daycount AS d WHERE {_COUNTABLE.format(of='d')}")
+    run(f"DELETE FROM abm_daycount AS d WHERE {_COUNTABLE.format(of='d')} AND {HERE.format(of='d')}", numbers.values)
     asked = f"kind = '{ActivityChange.COUNT_ANEW}' AND account_id IN (SELECT account_id FROM job_stale)"
     due = f"DELETE FROM crm_activitychange AS q WHERE day <= %(day)s AND ({_COUNTABLE.format(of='q')} OR {asked})"
     counted = (
         "INSERT INTO abm_daycount (account_id, contact_id, day, kind, count) "
         "SELECT account_id, COALESCE(contact_id, 0), day, kind, COUNT(*) FROM crm_activity AS a "
-        f"WHERE {_COUNTABLE.format(of='a')} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        f"WHERE {_COUNTABLE.format(of='a')} AND {HERE.format(of='a')} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     )
     if connection.vendor == "postgresql":
-        return run(f"WITH counted_already AS ({due}) {counted}", {"day": numbers.day})
-    run(due, {"day": numbers.day})
-    return run(counted, {"day": numbers.day})
+        return run(f"WITH counted_already AS ({due}) {counted}", numbers.values)
+    run(due, numbers.values)
+    return run(counted, numbers.values)

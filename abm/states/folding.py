@@ -1,8 +1,8 @@
 """From the sums of people to those of accounts: everybody by weight, and each role by who holds it."""
 
-from abm.states.jobs import run
+from abm.states.jobs import HERE, run
 from abm.states.seating import BITS
-from abm.states.weights import NAMES
+from abm.states.weights import NAMES, Numbers
 
 ROLES = " UNION ALL ".join(f"SELECT '{role}' AS role, {bit} AS bit" for role, bit in {"": 0, **BITS}.items())
 _SUMS = ", ".join(f"CAST(SUM({name}) AS bigint) AS {name}" for name in NAMES)
@@ -34,12 +34,13 @@ def accounts_of(people: str) -> str:
     return f"SELECT account_id, role, {_SUMS} FROM (SELECT s.account_id, r.role, {sums} FROM ({people}) AS s JOIN ({ROLES}) AS r ON r.bit = 0 OR (s.roles & r.bit) <> 0) AS all_of_them GROUP BY 1, 2"
 
 
-def fold() -> int:
+def fold(numbers: Numbers) -> int:
     """Add to the sums of accounts what people did and where they sit now; give the rows of sums that changed.
 
     What is left of nothing goes, so that sums that were added to and sums made anew are the same rows.
     """
-    run("DELETE FROM abm_accountstate WHERE account_id IN (SELECT account_id FROM job_stale)")
+    here = HERE.format(of="abm_accountstate")
+    run(f"DELETE FROM abm_accountstate WHERE account_id IN (SELECT account_id FROM job_stale) AND {here}", numbers.values)
     added = ", ".join(f"{name} = abm_accountstate.{name} + excluded.{name}" for name in NAMES)
     changed = run(
         "INSERT INTO abm_accountstate (account_id, role, short, middle, long) "
@@ -48,5 +49,8 @@ def fold() -> int:
     )
     if changed:
         touched = "SELECT account_id FROM job_shifted UNION SELECT account_id FROM job_seated"
-        run(f"DELETE FROM abm_accountstate WHERE short = 0 AND middle = 0 AND long = 0 AND account_id IN ({touched})")
+        run(
+            f"DELETE FROM abm_accountstate WHERE short = 0 AND middle = 0 AND long = 0 AND account_id IN ({touched}) AND {here}",
+            numbers.values,
+        )
     return changed

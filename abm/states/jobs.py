@@ -7,6 +7,10 @@ from django.db import connection
 
 from crm import bulk
 
+# Of the accounts of the job's stretch of ids, and of no others: else PostgreSQL walks through a table from its beginning, or all
+# of it, for each chunk of a night. Asks for the numbers' values.
+HERE = "{of}.account_id BETWEEN %(first_account)s AND %(last_account)s"
+OF_THE_JOB = f"k.account_id IN (SELECT account_id FROM job_account) AND {HERE.format(of='k')}"
 _WHO = "account_id bigint, contact_id bigint"
 _SUMS = "short bigint, middle bigint, long bigint"
 # Each with a key: whatever the planner expects, no join looks at all of one for each row of another.

@@ -9,7 +9,7 @@ from django.db import connection
 from abm import policy
 from abm.engagement import breadth
 from abm.states import folding, seating, summing
-from abm.states.jobs import run
+from abm.states.jobs import HERE, OF_THE_JOB, run
 from abm.states.seating import BITS
 from abm.states.weights import HUNDREDTHS, NAMES, Numbers
 from crm import bulk
@@ -72,7 +72,7 @@ def store(numbers: Numbers) -> int:
     all rows of that day: of today it knows none yet.
     """
     values = numbers.values | dict(zip(NAMES, numbers.factors, strict=True)) | {"then": _then(numbers).day}
-    sums = "SELECT s.* FROM abm_accountstate AS s JOIN job_account AS j ON j.account_id = s.account_id"
+    sums = f"SELECT s.* FROM abm_accountstate AS s JOIN job_account AS j ON j.account_id = s.account_id WHERE {HERE.format(of='s')}"
     run(
         "INSERT INTO job_scored SELECT j.account_id, %(day)s, %(then)s, COALESCE(s.r, 0), COALESCE(s.breadth, 0), COALESCE(s.x, 0), "
         f"CASE WHEN s.score >= {policy.NIGHTLY.history_from_score} THEN s.score ELSE 0 END, COALESCE(s.names, '[]') "
@@ -103,11 +103,13 @@ def compare(numbers: Numbers) -> None:
     then = _then(numbers)
     run(
         "INSERT INTO job_then SELECT e.account_id, e.score FROM job_scored AS s JOIN abm_statemark AS k ON k.account_id = s.account_id "
-        "JOIN abm_engagementscore AS e ON e.account_id = s.account_id AND e.day = s.then_day WHERE k.settled_from <= s.then_day"
+        "JOIN abm_engagementscore AS e ON e.account_id = s.account_id AND e.day = s.then_day "
+        f"WHERE k.settled_from <= s.then_day AND {HERE.format(of='k')} AND {HERE.format(of='e')}",
+        then.values,
     )
     run("DELETE FROM job_unsettled")
-    marks = "FROM abm_statemark AS k JOIN job_account AS j ON j.account_id = k.account_id"
-    if run(f"INSERT INTO job_unsettled SELECT k.account_id {marks} WHERE k.settled_from > %(day)s", {"day": then.day}):
+    marks = f"FROM abm_statemark AS k WHERE {OF_THE_JOB}"
+    if run(f"INSERT INTO job_unsettled SELECT k.account_id {marks} AND k.settled_from > %(day)s", then.values):
         bulk.look_at("job_unsettled")
         seating.hold(then, at="job_unsettled")
         weight, roles = seating.seat_of("s")

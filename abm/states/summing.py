@@ -1,6 +1,6 @@
 """From day counts to the sums of each person: by what moved and what left the window, or anew."""
 
-from abm.states.jobs import run
+from abm.states.jobs import HERE, OF_THE_JOB, run
 from abm.states.seating import SEATS, seat_of
 from abm.states.weights import NAMES, Numbers
 from crm import bulk
@@ -28,18 +28,19 @@ def shift(numbers: Numbers) -> int:
         f"SELECT m.account_id, m.contact_id, w.term, {_worth('m.after_n')} - {_worth('m.before_n')} AS worth "
         f"FROM job_moved AS m {_joined('m')} WHERE m.day >= k.first_day"
     )
-    oldest = "SELECT MIN(first_day) FROM abm_statemark WHERE account_id IN (SELECT account_id FROM job_account)"
+    oldest = f"SELECT MIN(first_day) FROM abm_statemark AS k WHERE {OF_THE_JOB}"
     expired = (
         f"SELECT d.account_id, d.contact_id, w.term, -({_worth('d.count')}) AS worth FROM abm_daycount AS d "
         f"JOIN job_account AS j ON j.account_id = d.account_id {_joined('d')} "
-        f"WHERE d.day >= k.first_day AND d.day < %(first_day)s AND d.day >= ({oldest})"
+        f"WHERE d.day >= k.first_day AND d.day < %(first_day)s AND d.day >= ({oldest}) AND {HERE.format(of='d')}"
     )
     return _sum_up(f"{moved} UNION ALL {expired}", numbers)
 
 
 def rebuild(numbers: Numbers) -> int:
     """Sum up per person of the job's stale accounts all that is in the window; give how many people that are."""
-    run("DELETE FROM abm_contactstate WHERE account_id IN (SELECT account_id FROM job_stale)")
+    here = HERE.format(of="abm_contactstate")
+    run(f"DELETE FROM abm_contactstate WHERE account_id IN (SELECT account_id FROM job_stale) AND {here}", numbers.values)
     return run(f"INSERT INTO job_shifted {people_of('job_stale')}", numbers.values)
 
 
@@ -49,7 +50,7 @@ def people_of(at: str) -> str:
         f"SELECT d.account_id, d.contact_id, w.term, {_worth('d.count')} AS worth FROM abm_daycount AS d "
         f"JOIN {at} AS j ON j.account_id = d.account_id {_WEIGHT.format(of='d')} "
         # Nor here: half a year is most of the table, and its index by day the long way round.
-        "WHERE COALESCE(d.day, d.day) BETWEEN %(first_day)s AND %(day)s"
+        f"WHERE COALESCE(d.day, d.day) BETWEEN %(first_day)s AND %(day)s AND {HERE.format(of='d')}"
     )
     return _summed(groups)
 
@@ -77,9 +78,10 @@ def write(numbers: Numbers) -> None:
     )
 
 
-def clear() -> None:
+def clear(numbers: Numbers) -> None:
     """Let those go who did nothing that weighs anything any more; after their accounts were told."""
     run(
         "DELETE FROM abm_contactstate AS s WHERE short = 0 AND middle = 0 AND long = 0 "
-        "AND EXISTS (SELECT 1 FROM job_shifted AS n WHERE n.account_id = s.account_id AND n.contact_id = s.contact_id)"
+        f"AND EXISTS (SELECT 1 FROM job_shifted AS n WHERE n.account_id = s.account_id AND n.contact_id = s.contact_id) AND {HERE.format(of='s')}",
+        numbers.values,
     )

@@ -7,6 +7,7 @@ lose at most a few bits of 28 in between; a new month is a rebuild from the day 
 """
 
 import calendar
+from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -28,12 +29,20 @@ class Numbers(NamedTuple):
     first_day: date
     day: date
     scoring: policy.Scoring
+    # Between which ids the accounts of the job lie.
+    first_account: int = 0
+    last_account: int = 2**62
 
     @property
     def values(self) -> dict[str, Any]:
         """Give what statements ask for by name."""
         weights = {f"{role}_weight": self.role_weight(role) for role in ("anonymous", "unknown")}
-        return {"version": self.version, "anchor": self.anchor, "first_day": self.first_day, "day": self.day, **weights}
+        days = {"version": self.version, "anchor": self.anchor, "first_day": self.first_day, "day": self.day}
+        return {**days, "first_account": self.first_account, "last_account": self.last_account, **weights}
+
+    def between(self, account_ids: Collection[int]) -> "Numbers":
+        """Give the same for a job of these accounts."""
+        return self._replace(first_account=min(account_ids, default=0), last_account=max(account_ids, default=0))
 
     def role_weight(self, role: str) -> int:
         """Give the weight of a role in hundredths."""
