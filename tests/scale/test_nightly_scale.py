@@ -69,7 +69,8 @@ def test_a_chunk_asks_the_database_as_often_for_50_accounts_as_for_500(at):
             refresh.accounts(chunk, at=at)
         counted.append(len(counts))
 
-    assert counted[0] == counted[1] <= 72
+    # SQLite makes and empties its temporary tables one by one.
+    assert counted[0] == counted[1] <= (60 if connection.vendor == "postgresql" else 72)
 
 
 def test_a_night_over_thousands_of_accounts_asks_the_same_of_every_chunk(at):
