@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
@@ -76,7 +77,8 @@ def state_chips(contact: Contact) -> list[SafeString]:
     """Say what a rep must know before calling or writing."""
     marks = []
     if contact.left_on:
-        marks.append(chip(_("left"), "lost", sign="✕"))
+        day = date_format(contact.left_on, "SHORT_DATE_FORMAT")
+        marks.append(chip(_("left on %(day)s") % {"day": day}, "lost", sign="✕"))
     if contact.departure_suspected_at and not contact.left_on:
         marks.append(chip(_("may have left"), "assumed", sign="?"))
     if contact.person.opted_out_at:

@@ -32,6 +32,7 @@ class RecordList(ChangeList):
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(request, *args, **kwargs)
+        self.own_order: list[Any] = list(self.model_admin.get_ordering(request))
         # The way back is the same for every row; the theme would look up each row's address to find that out.
         self.way_back: str = self.preserved_filters
         self.preserved_filters = ""
@@ -50,6 +51,10 @@ class RecordList(ChangeList):
         """Sort owners by name."""
         given = super().get_ordering(request, queryset)
         return [part for column in given for part in (_by_name(column) if column in ("owner", "-owner") else (column,))]
+
+    def _get_default_ordering(self) -> Any:
+        """Mark the heading that the list goes by as it stands, also where a tab has an order of its own."""
+        return self.__dict__.get("own_order") or super()._get_default_ordering()
 
     def get_results(self, request: HttpRequest) -> None:
         """Say how many there are below the list alone: what the theme adds to the title is cut at the bound, and leads to the first tab."""

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.formats import date_format
 
 from crm import follow_ups, saved_views
 from crm.admin import finding, paging
@@ -147,6 +148,10 @@ def test_of_those_who_left_the_last_comes_first(account: Account, rep_client: Cl
     page = rep_client.get(reverse("admin:crm_contact_changelist"), {"at_work": "left"})
 
     assert [str(row.person.family_name) for row in page.context["cl"].result_list] == ["Bee", "Cees", "Aa"]
+    # Their day is told, and no heading claims that the list goes by it.
+    assert date_format(AT.date() - timedelta(days=2), "SHORT_DATE_FORMAT") in page.content.decode()
+    assert page.context["cl"].get_ordering_field_columns() == {}
+    assert rep_client.get(reverse("admin:crm_contact_changelist")).context["cl"].get_ordering_field_columns() != {}
 
 
 def test_pages_end_at_the_bound_and_say_so(account: Account, rep_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
