@@ -49,8 +49,7 @@ def people_of(at: str) -> str:
     groups = (
         f"SELECT d.account_id, d.contact_id, w.term, {_worth('d.count')} AS worth FROM abm_daycount AS d "
         f"JOIN {at} AS j ON j.account_id = d.account_id {_WEIGHT.format(of='d')} "
-        # Nor here: half a year is most of the table, and its index by day the long way round.
-        f"WHERE COALESCE(d.day, d.day) BETWEEN %(first_day)s AND %(day)s AND {HERE.format(of='d')}"
+        f"WHERE d.day BETWEEN %(first_day)s AND %(day)s AND {HERE.format(of='d')}"
     )
     return _summed(groups)
 
