@@ -5,11 +5,14 @@
 
 import argparse
 import os
+import re
 import resource
 import statistics
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import django
@@ -66,7 +69,7 @@ def report(activities: int) -> None:
     print(f"{accounts} accounts, {accounts * PEOPLE_PER_ACCOUNT} contacts, {rows} activities, made in {made:.0f} s", flush=True)
     floor = statistics.median(seconds(lambda: run(FLOOR)) for _ in range(5))
     print(f"{'floor: bare GROUP BY':<44}{floor:>9.3f} s{1:>8.2f} F", flush=True)
-    show = Show(floor)
+    show, backend = Show(floor), Backend()
     show("full from activities", lambda: whole(today))
     print(
         f"{DayCount.objects.count()} day counts, {ContactState.objects.count()} contact states, {AccountState.objects.count()} account states"
@@ -89,7 +92,7 @@ def report(activities: int) -> None:
     show.many("states of one account", lambda: batch(last), before=lambda: news(1, 1, day=last, days=1))
     show.many("whole refresh of one account", lambda: refresh.account(accounts // 2, at=timezone.now() + timedelta(days=3)))
     show.many("top 50", top)
-    print(f"worker: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most")
+    print(f"worker: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB at most, {backend.stop()}")
     print(f"differing rows after a count anew: {differing(last)}")
 
 
@@ -113,6 +116,29 @@ class Show:
         print(
             f"{name:<44}{statistics.median(taken):>9.1f} ms at the median, {taken[int(0.95 * (rounds - 1) + 0.5)]:.1f} ms p95", flush=True
         )
+
+
+class Backend:
+    """Watches how much memory of its own the database process of this connection takes; on the same machine only."""
+
+    def __init__(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            self.status = Path(f"/proc/{cursor.fetchone()[0]}/status")
+        self.most, self.ended = 0, threading.Event()
+        self.watcher = threading.Thread(target=self._watch, daemon=True)
+        self.watcher.start()
+
+    def _watch(self) -> None:
+        while not self.ended.wait(0.02):
+            found = re.search(r"RssAnon:\s+(\d+)", self.status.read_text()) if self.status.exists() else None
+            self.most = max(self.most, int(found[1]) if found else 0)
+
+    def stop(self) -> str:
+        """Say how much it was at most, without what all processes of the server share."""
+        self.ended.set()
+        self.watcher.join()
+        return f"database process: {self.most // 1024} MB at most" if self.most else "database process: on another machine"
 
 
 def whole(day: date) -> None:
