@@ -43,10 +43,10 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
 def _bring_up_to_date(found: Mapping[int, Account], *, today: date, everybody: bool, at: datetime) -> None:
     # Facts are read after this. Otherwise a refresh that began before an activity was recorded could end after the
     # refresh that counted it, and put the older score back.
-    states.hold(found)
-    _learn(found, today=today, at=at)
-    done = states.bring_up(found, day=today, everybody=everybody, at=at)
-    journey.store(found.keys(), day=today, at=at)
+    here = {pk: found[pk] for pk in states.hold(found)}
+    _learn(here, today=today, at=at)
+    done = states.bring_up(here, day=today, everybody=everybody, is_held=True, at=at)
+    journey.store(here.keys(), day=today, at=at)
     sales_alerts.warming_up(done.became_warm, at=at)
 
 
@@ -63,7 +63,7 @@ def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
         moving = due(ends, day=day).intersection(ids)
         for some in _parts(sorted(moving)):
             _learn(here.select_related("owner").in_bulk(some), today=day, at=at)
-        done = states.bring_up_range(first, last, day=day, at=at)
+        done = states.bring_up(ids, day=day, everybody=False, is_held=True, at=at)
         faded = journey.fading(ends, after=day - timedelta(days=LOOKED_BACK), day=day).intersection(ids)
         journey.store(moving | faded, day=day, at=at)
         sales_alerts.warming_up(done.became_warm, at=at)

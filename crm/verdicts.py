@@ -15,7 +15,7 @@ from django.db.models import Q, QuerySet
 
 from crm import activity_changes, machine_made, policy
 from crm.machine_made import WATCHED, Arrival, Event
-from crm.models import Activity, ActivityVerdict, Contact, Delivery, User
+from crm.models import Account, Activity, ActivityVerdict, Contact, Delivery, User
 
 _T = TypeVar("_T")
 JudgedBy = Activity.JudgedBy
@@ -59,8 +59,7 @@ def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
     if not contacts:
         return
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM crm_account WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [sorted(set(account_ids))])
+        Account.objects.filter(pk__among=set(account_ids)).held()
     for some in _chunks(contacts, policy.RECORDING.rows_per_statement):
         list(Contact.objects.filter(pk__in=some).claimed().order_by("pk").values_list("pk"))
 

@@ -29,13 +29,14 @@ class Done(NamedTuple):
 
 
 @transaction.atomic
-def bring_up(account_ids: Collection[int], *, day: date, at: datetime, everybody: bool = True) -> Done:
-    """Bring the states, scores and standings of these accounts to a day.
+def bring_up(account_ids: Collection[int], *, day: date, at: datetime, everybody: bool = True, is_held: bool = False) -> Done:
+    """Bring the states, scores and standings of these accounts to a day; `is_held` when the caller holds them already.
 
     Looks at where everybody sits; without `everybody` only where the dates or the history tell of a change, as is
     enough for a night.
     """
-    hold(account_ids)
+    if not is_held:
+        account_ids = hold(account_ids)
     jobs.begin()
     jobs.choose(account_ids)
     return _work(weights.of_day(day, at=at).between(account_ids), everybody=everybody, at=at)
@@ -48,7 +49,7 @@ def bring_up_range(first: int, last: int | None, *, day: date, at: datetime) -> 
 
 
 def hold(account_ids: Collection[int], *, skip_locked: bool = False) -> list[int]:
-    """Take the states of these accounts until the transaction ends, in one order for everybody; give those taken.
+    """Take the states of these accounts, and the accounts, until the transaction ends, in one order for everybody; give those taken.
 
     Whoever changes what is derived from activities takes this lock first. With `skip_locked` those that somebody else
     works on are left out.
@@ -57,7 +58,7 @@ def hold(account_ids: Collection[int], *, skip_locked: bool = False) -> list[int
     missing = sorted(set(account_ids) - set(marks.values_list("pk", flat=True)))
     StateMark.objects.bulk_create([StateMark(account_id=pk, version="") for pk in missing], ignore_conflicts=True)
     taken = marks.select_for_update(skip_locked=skip_locked, no_key=True).order_by("pk")
-    return list(taken.values_list("pk", flat=True))
+    return Account.objects.filter(pk__among=list(taken.values_list("pk", flat=True))).held()
 
 
 def forget(account_ids: Collection[int] | None = None) -> int:

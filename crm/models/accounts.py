@@ -4,8 +4,9 @@ from typing import Any, Self
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import EmptyResultSet
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 from django.db.models.lookups import In
@@ -30,6 +31,20 @@ class AccountQuerySet(models.QuerySet["Account"]):
     def approachable(self) -> Self:
         """Keep those that marketing may work on: not opted out, no competitor, no contract conflict."""
         return self.filter(opted_out_at=None, contract_conflict=False).exclude(status=Account.Status.COMPETITOR)
+
+    def held(self) -> list[int]:
+        """Keep these accounts from being deleted or merged until the transaction ends, and give their ids, the lowest first.
+
+        Whoever writes rows that hang on an account holds it first. The database would do it at the commit, and wait
+        there for somebody who deletes the account, and who waits for these rows.
+        """
+        try:
+            sql, values = self.order_by("pk").values_list("pk").query.sql_with_params()
+        except EmptyResultSet:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(f"{sql} FOR KEY SHARE" if connection.vendor == "postgresql" else sql, values)
+            return [pk for (pk,) in cursor.fetchall()]
 
 
 def within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
