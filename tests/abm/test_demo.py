@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from abm import demo, job_changes, my_day
-from abm.demo import logins, marketing, people, stories, tour
+from abm.demo import activity, logins, people, stories, tour
 from abm.models import (
     AccountStanding,
     ComparisonAccount,
@@ -36,8 +36,8 @@ def said(django_db_setup, django_db_blocker) -> Iterator[list[str]]:
     said: list[str] = []
     with django_db_blocker.unblock(), transaction.atomic():
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(marketing, "write_profile", _die)
-            with pytest.raises(Killed), transaction.atomic():
+            patch.setattr(activity, "record", _die)
+            with pytest.raises(Killed):
                 demo.load(at=AT, say=said.append)
         said.append(f"killed with {Contact.objects.count()} contacts and {Opportunity.objects.count()} deals")
         said.append(f"loaded: {demo.load(at=AT, say=said.append)}")
@@ -45,7 +45,7 @@ def said(django_db_setup, django_db_blocker) -> Iterator[list[str]]:
         transaction.set_rollback(True)
 
 
-def _die() -> None:
+def _die(*_arguments: object, **_named: object) -> None:
     raise Killed
 
 
@@ -62,7 +62,8 @@ def test_a_new_database_holds_no_demo(db):
 
 
 def test_demo_that_was_killed_in_the_middle_is_completed_by_the_next_load(said):
-    assert "killed with 0 contacts and 0 deals" in said
+    # What is public was taken over already; of what is invented there was nothing.
+    assert "killed with 0 contacts and 8800 deals" in said
     assert said[-1] == "loaded: True"
     assert Account.objects.count() == 85
     assert Opportunity.objects.filter(source="maven-crm").count() == 8800
