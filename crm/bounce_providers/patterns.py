@@ -41,12 +41,15 @@ class Table:
             self._by_gram.setdefault(word[:_GRAM], []).append(word)
 
     def first(self, folded: str) -> Rule | None:
-        """Give the first rule that fits a folded text."""
+        """Give the first rule that fits a folded text; a weak one only if no other does."""
+        weak = None
         for place in sorted(set(self._places(folded))):
             rule, expression = self._owners[place]
-            if _compiled(expression).search(folded):
-                return rule
-        return None
+            if not (weak and rule.weak) and _compiled(expression).search(folded):
+                if not rule.weak:
+                    return rule
+                weak = rule
+        return weak
 
     def _places(self, folded: str) -> Iterator[int]:
         """Give the patterns whose words are there; the first letters of a word are looked up before the word is."""

@@ -40,6 +40,13 @@ _LABELLED = re.compile(
     r"geadresseerde|empf\S{1,3}nger|an|aan|account|name|delivered to|adres|adresse|following address(es)?( failed)?|for|local user)\b[ \t]*[:=]?\s*[<'\"(\[]{0,2}$",
     re.IGNORECASE,
 )
+# Behind such a heading stands who failed; addresses before it are those of our mail.
+_LISTED = re.compile(
+    r"\b(?:(?:following|these|intended|some|all)\b[^\n]{0,40}\b(?:recipient|address|user|people|destination|mailbox|person)|volgende[n]? (?:geadresseerde|ontvanger|adres)|"
+    r"folgende[nr]? (?:Empf|Adress)|destinataires? suivants?|(?:adresses?|personnes?) suivantes?|siguientes? destinat|seguent\w+ destinat|following:)[^\n]{0,80}\n",
+    re.IGNORECASE,
+)
+_JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{1,190})")
 _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
 
 
@@ -91,9 +98,12 @@ def named_by(mail: Mail) -> list[str]:
         return named
     ours = _senders(mail)
     sent_to = [one for one in _addresses(mail.original, "to", "cc") if one.lower() not in ours]
-    leading, *weaker = _mentioned(mail.text, ours)
+    if "bouncedRecipients" in mail.text:
+        return _unique(_JSON_ADDRESS.findall(mail.text.partition("bouncedRecipients")[2].partition("]")[0]))
+    listed = _LISTED.search(mail.text)
+    leading, *weaker = _mentioned(mail.text[listed.end() :] if listed and ADDRESS.search(mail.text, listed.end()) else mail.text, ours)
     if leading:
-        return leading
+        return [one for one in leading if one.lower() not in ours] or leading
     if by_name := [one for one in sent_to if re.search(rf"(?<![\w@.]){re.escape(one.partition('@')[0])}(?![\w@.])", mail.text)]:
         return by_name
     for found in weaker:
@@ -120,9 +130,14 @@ def _mentioned(text: str, ours: set[str]) -> tuple[list[str], list[str], list[st
     others: list[str] = []
     for found in ADDRESS.finditer(text):
         address, before = found[0].strip("."), text[max(0, found.start() - 80) : found.start()]
-        if address.lower() in ours or address.lower().startswith(_ROLES) or _NOT_WHO.search(before.rpartition("\n")[2]):
+        is_leading = _LEADING.search("\n" + before)
+        if (
+            (address.lower() in ours and not is_leading)
+            or address.lower().startswith(_ROLES)
+            or _NOT_WHO.search(before.rpartition("\n")[2])
+        ):
             continue
-        rank = leading if _LEADING.search("\n" + before) else labelled if _LABELLED.search(before) else others
+        rank = leading if is_leading else labelled if _LABELLED.search(before) else others
         rank.append(address)
     return _unique(leading), _unique(labelled), _unique(others)
 
