@@ -24,7 +24,11 @@ _QUOTED = re.compile(
     r"(?:from|van|von|de)[ \t]*:[ \t]*.{1,200}\n(?:sent|to|date|verzonden|aan|datum|gesendet|an|envoy[eé]|[aà]|date)[ \t]*:)",
     re.IGNORECASE | re.MULTILINE,
 )
-_SENTENCES = re.compile(r"(?<=[.!?])[ \t\n]+(?=[A-ZÀ-ÞĀ-Ž\d\"'(])|\n[ \t]*\n|\n(?=[ \t]*[-*•])|(?<=[,:!])[ \t]*\n")
+# No sentence ends behind the day of a date ('31. Mai'), a title or an initial.
+_SENTENCES = re.compile(
+    r"(?<=[.!?])(?<!\s\d\.)(?<!\s\d\d\.)(?<!\bM\.)(?<!\b[MDdm][rsw]\.)(?<!\bMrs\.)(?<!\b[Dd]hr\.)(?<!\bIng\.)(?<!\s[A-Z]\.)[ \t\n]+(?=[A-ZÀ-ÞĀ-Ž\d\"'(])"
+    r"|\n[ \t]*\n|\n(?=[ \t]*[-*•])|(?<=[,:!])[ \t]*\n"
+)
 _FIRST_PERSON = re.compile(r"\b(i|i've|i'm|my|ik|mijn|ich|mein\w*|je|j'ai|mes|mon|ma)\b")
 _COLLEAGUE = re.compile(
     r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|team)\b"

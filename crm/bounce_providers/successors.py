@@ -26,6 +26,7 @@ _NO_NAME = re.compile(
     r"please|kind|best|regards|dear|hello|hi|thank|thanks|for|the|our|your|my|you|tel|phone|mobile|telefoon|telefon|mobiel|fax|e-?mail|mail|"
     r"met|groet|groeten|vriendelijke|beste|geachte|hallo|dank|voor|bij|neem|uw|mijn|mit|freundlichen|gr[uü]ssen|gr[uü]ßen|sehr|geehrte|damen|herren|bitte|ihre|ihr|mein|meine|"
     r"bonjour|cordialement|bien|merci|veuillez|pour|votre|vos|mon|ma|monday|tuesday|wednesday|thursday|friday|january|february|march|april|may|june|july|august|september|"
+    r"ask|call|write|send|email|try|see|use|new|now|also|all|any|vraag|bel|stuur|schrijf|alle|nieuwe|neue|rufen|fragen|schreiben|wenden|contactez|ecrivez|[eé]crivez|adressez|appelez|"
     r"october|november|december|januari|februari|maart|mei|juni|juli|augustus|oktober|januar|februar|m[aä]rz|mai|dezember|if|in|on|as|at|from|since|sinds|per|vanaf|seit|ab|"
     r"zum|depuis|this|these|deze|dieses|cette|is|was|will|has|have|ik|ich|je|i|we|wij|wir|nous|contact|kontakt|vragen|fragen|anfragen|questions|linkedin|director)\b",
     re.IGNORECASE,

@@ -47,6 +47,12 @@ _LISTED = re.compile(
     re.IGNORECASE,
 )
 _JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{1,190})")
+_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n[ \t]*\n|\n(?=[ \t]*[-*•])")
+_GUESS = re.compile(
+    r"\b(?:may|might|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
+    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
+    re.IGNORECASE,
+)
 _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
 
 
@@ -54,7 +60,7 @@ def read(mail: Mail) -> list[Report]:
     """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
     is_bounce = looks_returned(mail)
     recipients = named_by(mail)
-    label = classifier.judge(mail.text)
+    label = classifier.judge(without_guesses(mail.text))
     if not is_bounce and (label == OTHER or not recipients):
         return []
     if not recipients:
@@ -75,10 +81,15 @@ def from_mail_server(mail: Mail) -> bool:
 
 def _report(recipient: str, mail: Mail) -> Report:
     near = said_of(recipient, mail.text)
-    label = classifier.judge(near)
+    label = classifier.judge(without_guesses(near))
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
-    return Report(recipient, label if label != OTHER else classifier.judge(mail.text), status, code, evidence=said)
+    return Report(recipient, label if label != OTHER else classifier.judge(without_guesses(mail.text)), status, code, evidence=said)
+
+
+def without_guesses(text: str) -> str:
+    """Leave out the sentences in which a mail server guesses ('the mailbox may be full, or may not exist')."""
+    return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _GUESS.search(sentence))
 
 
 def said_of(recipient: str, text: str) -> str:
