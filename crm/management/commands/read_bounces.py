@@ -54,7 +54,7 @@ class Command(BaseCommand):
         if not options["json"]:
             self.stdout.write(summary(counted, is_recorded=not options["dry_run"]))
         if self.unreadable:
-            raise CommandError(_("%(count)d paths could not be read; the rest was.") % {"count": self.unreadable}, returncode=1)
+            raise CommandError(_("Paths that could not be read: %(count)d; the rest was.") % {"count": self.unreadable}, returncode=1)
 
     def messages(self, paths: list[Path]) -> Iterator[Message]:
         """Give the mails of all paths; one that cannot be read is named, and the others go on."""
@@ -139,4 +139,4 @@ def summary(counted: Counter[str], *, is_recorded: bool) -> str:
         return _("No mail found.")
     kinds = ", ".join(f"{count} {Outcome(label).label}" for label, count in counted.most_common())
     ending = _("recorded") if is_recorded else _("nothing was recorded")
-    return _("%(count)d reports: %(kinds)s (%(ending)s).") % {"count": counted.total(), "kinds": kinds, "ending": ending}
+    return _("Reports: %(count)d (%(kinds)s); %(ending)s.") % {"count": counted.total(), "kinds": kinds, "ending": ending}
