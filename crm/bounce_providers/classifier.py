@@ -48,9 +48,9 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     statuses = [code for code in (_clean(found_status), _clean(status)) if code]
     code = smtp_code.strip() or found_code
     rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
+    exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
     if rule and not rule.weak:
         return TEMPORARY if rule.label == BLOCKED_POLICY and _passes(code, statuses) else rule.label
-    exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
     return (
         exact
         or _by_weak_signs(rule.label if rule else "", statuses, code)
