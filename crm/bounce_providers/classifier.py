@@ -4,6 +4,7 @@ The rules are rows of rules.toml, in order: the first that fits decides.
 """
 
 import re
+from functools import lru_cache
 
 from crm.bounce_providers.contract import BLOCKED_POLICY, OTHER, TEMPORARY
 from crm.bounce_providers.patterns import Table, read_table, without_accents
@@ -92,6 +93,7 @@ def _by_class(found: list[str]) -> str:
     return TEMPORARY if any(code[:1] == "4" for code in list(filter(None, found))[:1]) else OTHER
 
 
+@lru_cache(maxsize=64)
 def codes(text: str) -> tuple[str, str]:
     """Find the reply code and the enhanced status that a text names first; empty where it names none."""
     text = text[:JUDGED_CHARACTERS]

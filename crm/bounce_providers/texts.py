@@ -4,6 +4,7 @@ import email
 import re
 from collections.abc import Iterable
 from email import policy as mail_policies
+from functools import lru_cache
 
 from flufl.bounce import all_failures
 
@@ -95,8 +96,12 @@ def _by_subject(mail: Mail) -> str:
     return label if label in {TEMPORARY, MAILBOX_FULL} else OTHER
 
 
+@lru_cache(maxsize=32)
 def without_guesses(text: str) -> str:
     """Leave out the sentences in which a mail server guesses ('the mailbox may be full, or may not exist')."""
+    text = text[: classifier.JUDGED_CHARACTERS]
+    if not _GUESS.search(text):
+        return text
     return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _GUESS.search(sentence))
 
 
