@@ -6,7 +6,7 @@ The rules are rows of rules.toml, in order: the first that fits decides.
 import re
 from functools import lru_cache
 
-from crm.bounce_providers.contract import BLOCKED_POLICY, OTHER, TEMPORARY
+from crm.bounce_providers.contract import BLOCKED_POLICY, JOB_CHANGES, OTHER, TEMPORARY
 from crm.bounce_providers.patterns import Table, read_table, without_accents
 
 # More than any diagnosis; what follows in a longer text is not about the reason.
@@ -51,7 +51,9 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
     exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
     if rule and not rule.weak:
-        return TEMPORARY if rule.label == BLOCKED_POLICY and _passes(code, statuses) else rule.label
+        # 4.4: what failed was the way there, whatever a server on it said last.
+        is_on_the_way = rule.label in JOB_CHANGES and any(one.startswith("4.4.") for one in statuses)
+        return TEMPORARY if is_on_the_way or (rule.label == BLOCKED_POLICY and _passes(code, statuses)) else rule.label
     return (
         exact
         or _by_weak_signs(rule.label if rule else "", statuses, code)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from email.utils import parseaddr
+from itertools import islice
 from typing import NamedTuple
 
 from crm import policy
@@ -39,6 +40,11 @@ _CUE = re.compile(
     r"colleague|collega|kolleg(?:e|en|in)|coll[eè]gue|[eé]crire [aà]|bereikbaar|helpen|assist|by|door|von|par|an|met|to|bei|bij|[aà])[ \t:,]*(?:is|ist|est|wird|now|nu|nun|jetzt|d[eé]sormais)?[ \t:,]*$",
     re.IGNORECASE,
 )
+_TAKES_OVER = re.compile(
+    r"[^.]{0,10}\b(?:is (?:my|his|her) successor|(?:has taken|takes|will take|is taking) over|neemt|heeft .{0,60}overgenomen|volgt (?:mij|hem|haar) op|"
+    r"[uü]bernimmt|hat .{0,60}(?:[uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais|a repris|lui succ[eè]de|me succ[eè]de)",
+    re.IGNORECASE,
+)
 # The person's own way on, not the successor's.
 _OWN = re.compile(
     r"\b(reach me|contact me|me at|e-?mail me|find me|me on|my (new|private|personal|own)|(private|personal)ly|mij (bereiken|mailen|vinden)|bereik(t|en)? (u |je )?mij|ben ik|mijn (nieuwe|eigen|prive|persoonlijke)|"
@@ -46,6 +52,10 @@ _OWN = re.compile(
     r"ik ben te bereiken|i can be reached|keep in touch|in contact blijven|stay in touch|in touch with me|linkedin)\b"
 )
 _TO_NOBODY = re.compile(r"\b(unsubscribe|abmelden|afmelden|desabonner|remove|verwijder|delete)\b")
+
+
+# A cue stands within so many letters before a name; a note names few people.
+_CUE_CHARACTERS, _MOST_NAMES = 120, 20
 
 
 class Person(NamedTuple):
@@ -126,7 +136,9 @@ def _looks_personal(local: str) -> bool:
 
 
 def _upto(text: str, name: str) -> str:
-    return _TITLES.sub("", text[: text.rfind(name)] if name in text else text)
+    """Give the words right before a name."""
+    before = text[: text.rfind(name)] if name in text else text
+    return _TITLES.sub("", before[-_CUE_CHARACTERS:])
 
 
 def _fits(name: str, local: str) -> bool:
@@ -138,7 +150,7 @@ def _fits(name: str, local: str) -> bool:
 
 def _names(text: str, person: Person) -> Iterator[str]:
     """Give the names of people in a text, without titles, the person's own, and words that only look like names."""
-    for found in _NAME.finditer(_TITLES.sub("", text)):
+    for found in islice(_NAME.finditer(_TITLES.sub("", text)), _MOST_NAMES):
         name = " ".join(found[0].split()).strip(" .,")
         while name and (odd := _NO_NAME.match(name)):
             name = name[odd.end() :].strip(" .,:")
@@ -151,8 +163,5 @@ def _cued(sentence: str, person: Person) -> Iterator[str]:
     """Give the names that stand behind a word such as 'successor' or 'contact'."""
     bare = _TITLES.sub("", sentence)
     for name in _names(sentence, person):
-        if _CUE.search(_upto(bare, name)) or re.match(
-            r"[^.]{0,10}\b(is (my|his|her) successor|(has taken|takes|will take) over|neemt|heeft .{0,60}overgenomen|volgt (mij|hem|haar) op|[uü]bernimmt|hat .{0,60}([uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais)",
-            bare[bare.rfind(name) + len(name) :],
-        ):
+        if _CUE.search(_upto(bare, name)) or _TAKES_OVER.match(bare[bare.rfind(name) + len(name) :]):
             yield name
