@@ -27,7 +27,7 @@ _NO_NAME = re.compile(
     r"please|kind|best|regards|dear|hello|hi|thank|thanks|for|the|our|your|my|you|tel|phone|mobile|telefoon|telefon|mobiel|fax|e-?mail|mail|"
     r"met|groet|groeten|vriendelijke|beste|geachte|hallo|dank|voor|bij|neem|uw|mijn|mit|freundlichen|gr[uü]ssen|gr[uü]ßen|sehr|geehrte|damen|herren|bitte|ihre|ihr|mein|meine|"
     r"bonjour|cordialement|bien|merci|veuillez|pour|votre|vos|mon|ma|monday|tuesday|wednesday|thursday|friday|january|february|march|april|may|june|july|august|september|"
-    r"ask|call|write|send|email|try|see|use|new|now|also|all|any|vraag|bel|stuur|schrijf|alle|nieuwe|neue|rufen|fragen|schreiben|wenden|contactez|ecrivez|[eé]crivez|adressez|appelez|"
+    r"kolleg(?:e|en|in)|collega|colleague|coll[eè]gue|nachfolger(?:in)?|ansprechpartner(?:in)?|vertretung|opvolg(?:er|ster)|successor|successeur|ask|call|write|send|email|try|see|use|new|now|also|all|any|vraag|bel|stuur|schrijf|alle|nieuwe|neue|rufen|fragen|schreiben|wenden|contactez|ecrivez|[eé]crivez|adressez|appelez|"
     r"october|november|december|januari|februari|maart|mei|juni|juli|augustus|oktober|januar|februar|m[aä]rz|mai|dezember|if|in|on|as|at|from|since|sinds|per|vanaf|seit|ab|"
     r"zum|depuis|this|these|deze|dieses|cette|is|was|will|has|have|ik|ich|je|i|we|wij|wir|nous|contact|kontakt|vragen|fragen|anfragen|questions|linkedin|director)\b",
     re.IGNORECASE,
@@ -40,9 +40,10 @@ _CUE = re.compile(
     r"colleague|collega|kolleg(?:e|en|in)|coll[eè]gue|[eé]crire [aà]|bereikbaar|helpen|assist|by|door|von|par|an|met|to|bei|bij|[aà])[ \t:,]*(?:is|ist|est|wird|now|nu|nun|jetzt|d[eé]sormais)?[ \t:,]*$",
     re.IGNORECASE,
 )
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae"})
 _TAKES_OVER = re.compile(
     r"[^.]{0,10}\b(?:is (?:my|his|her) successor|(?:has taken|takes|will take|is taking) over|neemt|heeft .{0,60}overgenomen|volgt (?:mij|hem|haar) op|"
-    r"[uü]bernimmt|hat .{0,60}(?:[uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais|a repris|lui succ[eè]de|me succ[eè]de)",
+    r"[uü]bernimmt|hat .{0,60}(?:[uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais|a repris|prend (?:ma|sa) (?:suite|rel[eè]ve)|lui succ[eè]de|me succ[eè]de)",
     re.IGNORECASE,
 )
 # The person's own way on, not the successor's.
@@ -145,7 +146,9 @@ def _fits(name: str, local: str) -> bool:
     """Say whether a local part is made from a name: a part of it, or its first letters."""
     parts = [part for part in re.split(r"[\s.'’-]+", plain(name)) if part]
     letters = re.sub(r"[^a-z]", "", without_accents(local))
-    return any(len(part) > 2 and part in letters for part in parts) or letters == "".join(part[0] for part in parts)
+    # Germans write ü as ue in addresses.
+    spelled = [part for part in re.split(r"[\s.'’-]+", name.casefold().translate(_UMLAUTS)) if part]
+    return any(len(part) > 2 and part in letters for part in parts + spelled) or letters == "".join(part[0] for part in parts)
 
 
 def _names(text: str, person: Person) -> Iterator[str]:
