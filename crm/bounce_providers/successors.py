@@ -34,7 +34,7 @@ _NO_NAME = re.compile(
 )
 _CUE = re.compile(
     r"(?:successor|opvolg(?:er|ster)|nachfolger(?:in)?|successeur|rempla[cç]ant[e]?|replacement|vervang(?:er|ster)|taken over by|overgenomen door|[uü]bernommen von|"
-    r"[uü]bernimmt|neemt|takes over|will take over|has taken over|reprend|repris(?:es?)? par|replaced by|vervangen door|assur[eé]e?s? par|contact(?:ing)?|contacteer|contacter|"
+    r"[uü]bernimmt|nimmt(?: nun| jetzt| ab sofort)?|neemt|takes over|will take over|has taken over|reprend|repris(?:es?)? par|replaced by|vervangen door|assur[eé]e?s? par|contact(?:ing)?|contacteer|contacter|"
     r"contact op(?:nemen)? met|terecht bij|wenden (?:sie sich )?(?:bitte )?(?:k[uü]nftig |ab sofort )?an|richten (?:sie .{0,40} )?an|ansprechpartner(?:in)?|aanspreekpunt|contactpersoon|"
     r"point of contact|new contact|adresser? (?:[aà]|au)|joindre|interlocut(?:eur|rice)|turn to|reach out to|get in touch with|speak to|write to|e-?mail|mail|mailen|(?:stuur|send).{0,40}(?:naar|to)|"
     r"colleague|collega|kolleg(?:e|en|in)|coll[eè]gue|[eé]crire [aà]|bereikbaar|helpen|assist|by|door|von|par|an|met|to|bei|bij|[aà])[ \t:,]*(?:is|ist|est|wird|now|nu|nun|jetzt|d[eé]sormais)?[ \t:,]*$",
@@ -42,7 +42,8 @@ _CUE = re.compile(
 )
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae"})
 _TAKES_OVER = re.compile(
-    r"[^.]{0,10}\b(?:is (?:my|his|her) successor|(?:has taken|takes|will take|is taking) over|neemt|heeft .{0,60}overgenomen|volgt (?:mij|hem|haar) op|"
+    r"(?:\s*\([^)]{0,60}\))?[^.]{0,10}\b(?:is (?:my|his|her) successor|is (?:now )?(?:the person|your|dealing|handling)|(?:looks|is looking) after|has (?:assumed|picked up)|will (?:be your|handle|assist|help|deal)|"
+    r"is (?:nu )?uw|helpt (?:u|je)|ist (?:nun |jetzt |ab sofort |k[uü]nftig )?(?:ihr|f[uü]r sie)|hilft ihnen|wahr\b|est (?:d[eé]sormais )?votre|(?:has taken|takes|will take|is taking) over|neemt|heeft .{0,60}overgenomen|volgt (?:mij|hem|haar) op|"
     r"[uü]bernimmt|hat .{0,60}(?:[uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais|a repris|prend (?:ma|sa) (?:suite|rel[eè]ve)|lui succ[eè]de|me succ[eè]de)",
     re.IGNORECASE,
 )
