@@ -73,7 +73,7 @@ def _by_weak_signs(worded: str, statuses: list[str], code: str) -> str:
     A policy that passes is temporary; 'temporary' words in a refusal for security (5.7) are about the security.
     """
     subject = next(filter(None, (_SUBJECTS.get(one.rpartition(".")[0], "") for one in statuses)), "")
-    if worded == BLOCKED_POLICY and _passes(code, statuses):
+    if worded in {BLOCKED_POLICY, OTHER} and _passes(code, statuses):
         return TEMPORARY
     if worded == TEMPORARY and subject == BLOCKED_POLICY:
         return BLOCKED_POLICY
