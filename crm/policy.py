@@ -83,6 +83,10 @@ class Mail:
     """What is known about addresses. Source: RFC 2142 for role names; the providers' own lists for free mail."""
 
     evidence_characters: int = 2_000
+    # Of a returned mail, what is read: reports stand before the original that they return.
+    read_bytes: int = 262_144
+    # The return path of our mail is this, a plus sign, the delivery's token, and the domain.
+    return_path: str = "bounces"
     role_names: frozenset[str] = frozenset(
         {
             "abuse", "accounting", "accounts", "administratie", "admin", "billing", "boekhouding", "careers", "contact",
