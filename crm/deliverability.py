@@ -118,7 +118,7 @@ def find_sent(recipient: str, *, message_id: str, provider_id: str, return_token
     theirs = Q(address__iexact=_text(recipient.strip(), _ADDRESS_LENGTH))
     lately = Q(sent_at__gte=at - timedelta(days=policy.MAIL.proof_days))
     bare = _bare(message_id)
-    return_token = _text(return_token, 64)
+    return_token = return_token.lower() if return_path.looks_like_ours(return_token) else _text(return_token, 64)
     names = [
         (return_token, Q(return_token=return_token) & (theirs if recipient else Q())),
         (bare and recipient, Q(message_id__in=(bare, f"<{bare}>")) & theirs & lately),

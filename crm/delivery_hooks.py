@@ -10,7 +10,6 @@ from typing import Any, NoReturn
 
 from anymail.exceptions import AnymailError, AnymailNotSupportedWarning, AnymailWebhookValidationFailure
 from anymail.webhooks.amazon_ses import AmazonSESBaseWebhookView, AmazonSESTrackingWebhookView
-from anymail.webhooks.base import AnymailCoreWebhookView
 from anymail.webhooks.brevo import BrevoTrackingWebhookView
 from anymail.webhooks.mailgun import MailgunTrackingWebhookView
 from anymail.webhooks.postmark import PostmarkTrackingWebhookView
@@ -46,7 +45,7 @@ class SesTrackingView(AmazonSESTrackingWebhookView):
             raise AnymailWebhookValidationFailure("The signature is not one of SNS.")
 
 
-_VIEWS: dict[str, type[AnymailCoreWebhookView]] = {
+_VIEWS: dict[str, Any] = {
     "amazon_ses": SesTrackingView,
     "sendgrid": SendGridTrackingWebhookView,
     "mailgun": MailgunTrackingWebhookView,
@@ -84,7 +83,7 @@ def read(provider: str, body: bytes) -> list[esp_events.Heard]:
     except _UNREADABLE as error:
         raise errors.Invalid(_("This is no report of this provider.")) from error
     # SNS tells once that it works, of nobody's mail.
-    if not heard and provider != "amazon_ses" or any(not one.report.recipient and one.happened == "unknown" for one in heard):
+    if (not heard and provider != "amazon_ses") or any(not one.report.recipient and one.happened == "unknown" for one in heard):
         raise errors.Invalid(_("This is no report of this provider."))
     return heard
 

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from crm import activities, bounce_providers, deliverability, delivery_hooks, errors, policy, privacy, verdicts
 from crm.bounce_providers.esp_events import Heard
 from crm.models import Delivery, DeliveryReport, IncomingReport, Suppression
+from crm.new_activities import NewActivity
 
 MAIL = "mail"
 ERROR_CHARACTERS = 500
@@ -181,7 +182,7 @@ def _reacted(report: IncomingReport, heard: Heard, delivery: Delivery, number: i
     """Record an open or a click; whether a machine made it is judged as for any other."""
     activities.record_many(
         [
-            activities.NewActivity(
+            NewActivity(
                 account_id=delivery.account_id,
                 contact_id=delivery.contact_id,
                 kind="email_click" if heard.happened == "clicked" else "email_open",

@@ -87,8 +87,9 @@ def _read(client: Any, box: Mailbox, folder: str, done_folder: str, *, clock: Cl
 
 
 def _store(client: Any, uids: Sequence[int], *, at: datetime) -> int:
-    """Store the beginnings of these mails: what a report says stands there, what follows is our own mail."""
-    fetched = client.fetch(uids, [f"BODY.PEEK[]<0.{incoming_reports.most_bytes()}>"])
+    """Store of each mail as much as is read: what a report says stands at its beginning, what follows is our own mail."""
+    size = min(policy.MAIL.read_bytes, incoming_reports.most_bytes())
+    fetched = client.fetch(uids, [f"BODY.PEEK[]<0.{size}>"])
     bodies = [bytes(fetched[uid].get(b"BODY[]<0>") or b"") for uid in uids if uid in fetched]
     with transaction.atomic():
         return sum(incoming_reports.store(source=incoming_reports.MAIL, body=body, at=at) for body in bodies if body)

@@ -83,7 +83,7 @@ class Mail:
     """What is known about addresses. Source: RFC 2142 for role names; the providers' own lists for free mail."""
 
     evidence_characters: int = 2_000
-    # What comes back: a notification of SES is at most 256 KB, a batch of SendGrid 768 KB; of a longer mail the end is left out.
+    # The most that a hook takes in: a notification of SES is at most 256 KB, a batch of SendGrid 768 KB.
     report_kilobytes: int = 1_024
     reports_per_chunk: int = 20
     tries_per_report: int = 5
@@ -91,6 +91,10 @@ class Mail:
     report_stalled_seconds: int = 300
     # How long a Message-ID or a provider's id proves that a report is about a mail of ours; a token does so for ever.
     proof_days: int = 30
+    # Of a returned mail, what is read: reports stand before the original that they return.
+    read_bytes: int = 262_144
+    # The return path of our mail is this, a plus sign, the delivery's token, and the domain.
+    return_path: str = "bounces"
     role_names: frozenset[str] = frozenset(
         {
             "abuse", "accounting", "accounts", "administratie", "admin", "billing", "boekhouding", "careers", "contact",

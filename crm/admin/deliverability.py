@@ -151,7 +151,9 @@ class IncomingReportAdmin(ReadOnlyAdmin):
     @display(description=_("as it came"))
     def as_it_came(self, report: IncomingReport) -> str:
         """Show the beginning; a mail is text of strangers, so it is shown as text and nothing else."""
-        return format_html("<pre>{}</pre>", bytes(report.body)[:SHOWN_BYTES].decode(errors="replace")) if report.body else _("let go of")
+        return (
+            format_html("<pre>{}</pre>", bytes(report.body)[:SHOWN_BYTES].decode(errors="replace")) if report.body else str(_("let go of"))
+        )
 
     def useless(self, record: IncomingReport) -> set[str]:
         return {"try_again"} if record.done_at or not record.body else set()

@@ -29,17 +29,17 @@ def receive(request: HttpRequest, provider: str) -> HttpResponse:
         return HttpResponse()
     try:
         return _take(request, provider, secrets)
-    except errors.TooLarge as error:
-        return _refusal(413, error.code, str(error))
-    except errors.NotAllowed as error:
-        # A refusal is no error of ours, but whoever set the secret looks for it.
-        logger.warning("A report of %s was refused: %s", provider, error.__cause__)
-        return _refusal(401, "not_allowed", str(error))
-    except errors.Invalid as error:
-        return _refusal(400, error.code, str(error))
+    except errors.CrmError as error:
+        status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 400)
+        # No error of ours, but whoever entered the secret looks for it.
+        logger.warning("A report of %s was refused: %s %s", provider, error, error.__cause__ or "")
+        return _refusal(status, error.code, str(error))
     except OSError as error:
-        logger.warning("SNS cannot be reached: %s", error)
+        logger.warning("A report of %s waits, because SNS cannot be reached: %s", provider, error)
         return _refusal(503, "try_again", "The signature cannot be checked now.")
+
+
+_STATUS: dict[type[errors.CrmError], int] = {errors.TooLarge: 413, errors.NotAllowed: 401}
 
 
 def _take(request: HttpRequest, provider: str, secrets: dict[str, object]) -> HttpResponse:

@@ -90,6 +90,7 @@ _MAILGUN_HINTS = {"greylisted": TEMPORARY, "old": TEMPORARY, "espblock": BLOCKED
 _MAILGUN_NOT_TRIED = {605, 606, 607}
 # https://postmarkapp.com/developer/api/bounce-api#bounce-types
 _POSTMARK_HINTS = {
+    "BadEmailAddress": PERSON_GONE,
     "Transient": TEMPORARY,
     "DnsError": TEMPORARY,
     "SoftBounce": OTHER,
@@ -106,7 +107,6 @@ _POSTMARK_VERDICTS = {
     "SpamComplaint": NOT_A_BOUNCE,
     "Subscribe": NOT_A_BOUNCE,
     "Unsubscribe": NOT_A_BOUNCE,
-    "BadEmailAddress": OTHER,
     "ManuallyDeactivated": OTHER,
     "ManualSuppression": OTHER,
     "Unconfirmed": OTHER,
@@ -115,8 +115,8 @@ _POSTMARK_VERDICTS = {
     "TemplateRenderingFailed": OTHER,
 }
 # https://developers.brevo.com/docs/transactional-webhooks
-_BREVO_HINTS = {"soft_bounce": TEMPORARY, "deferred": TEMPORARY}
-_BREVO_VERDICTS = {"blocked": OTHER, "invalid_email": OTHER, "error": OTHER, "spam": NOT_A_BOUNCE, "complaint": NOT_A_BOUNCE}
+_BREVO_HINTS = {"invalid_email": PERSON_GONE, "soft_bounce": TEMPORARY, "deferred": TEMPORARY}
+_BREVO_VERDICTS = {"blocked": OTHER, "error": OTHER, "spam": NOT_A_BOUNCE, "complaint": NOT_A_BOUNCE}
 
 # What anymail calls an event, where it is no failure.
 _HAPPENED = {

@@ -81,7 +81,14 @@ def test_a_mail_goes_out_in_our_name_and_returns_to_an_address_that_proves_it(co
 
 
 def test_a_mail_among_many_says_how_to_get_no_more_and_a_written_one_is_not_automatic(contact, at):
-    sent(contact, at, unsubscribe_url="https://crm.example/u/1", is_automatic=False, sender="Rep <rep@quorum.example>", reply_to="r@q.example")
+    sent(
+        contact,
+        at,
+        unsubscribe_url="https://crm.example/u/1",
+        is_automatic=False,
+        sender="Rep <rep@quorum.example>",
+        reply_to="r@q.example",
+    )
 
     headers = mail.outbox[0].message()
     assert headers["List-Unsubscribe"] == "<https://crm.example/u/1>"
@@ -89,7 +96,9 @@ def test_a_mail_among_many_says_how_to_get_no_more_and_a_written_one_is_not_auto
     assert (headers["Auto-Submitted"], headers["From"], headers["Reply-To"]) == (None, "Rep <rep@quorum.example>", "r@q.example")
 
 
-@pytest.mark.parametrize("facts", [{"person__opted_out_at": "2026-01-01T00:00Z"}, {"gone": True}, {"email": ""}, {"address_invalid_at": "2026-01-01T00:00Z"}])
+@pytest.mark.parametrize(
+    "facts", [{"person__opted_out_at": "2026-01-01T00:00Z"}, {"gone": True}, {"email": ""}, {"address_invalid_at": "2026-01-01T00:00Z"}]
+)
 def test_who_may_not_be_mailed_gets_none(db, at, facts):
     with pytest.raises(errors.NotAllowed):
         sent(ContactFactory(**facts), at)
