@@ -13,10 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm import bounce_providers, deliverability, policy
+from crm import bounce_providers, incoming_reports, policy
 from crm.models.deliverability import Outcome
 
-SOURCE = "mail"
 MBOX_SUFFIXES = {".mbox", ".mbx"}
 SHOWN = (
     "recipient", "label", "status", "smtp_code", "evidence", "message_id", "auto_reply", "flag_job_change", "successor_name", "successor_email",
@@ -47,14 +46,15 @@ class Command(BaseCommand):
         for message in self.messages(paths):
             reports = bounce_providers.read(message.raw)
             if not options["dry_run"]:
-                record(message, reports)
+                for report in reports:
+                    incoming_reports.record_mail(report, digest=message.digest, at=timezone.now())
             for report in reports:
                 counted[report.label] += 1
                 self.stdout.write(in_json(message, report) if options["json"] else in_words(message, report))
         if not options["json"]:
             self.stdout.write(summary(counted, is_recorded=not options["dry_run"]))
         if self.unreadable:
-            raise CommandError(_("%(count)d paths could not be read; the rest was.") % {"count": self.unreadable}, returncode=1)
+            raise CommandError(_("Paths that could not be read: %(count)d; the rest was.") % {"count": self.unreadable}, returncode=1)
 
     def messages(self, paths: list[Path]) -> Iterator[Message]:
         """Give the mails of all paths; one that cannot be read is named, and the others go on."""
@@ -100,21 +100,6 @@ def _in_mbox(file: Path) -> Iterator[Message]:
         box.close()
 
 
-def record(message: Message, reports: list[bounce_providers.Report]) -> None:
-    """Record what a mail says; where it was passed on, the address that we wrote to is the one that we know."""
-    for report in reports:
-        deliverability.record_report(
-            source=SOURCE,
-            external_id=message.digest,
-            recipient=report.sent_to or report.recipient,
-            outcome=report.label,
-            evidence=report.evidence,
-            at=timezone.now(),
-            message_id=report.message_id,
-            return_token=report.return_token,
-        )
-
-
 def in_json(message: Message, report: bounce_providers.Report) -> str:
     """Give a report as one line of JSON."""
     facts = report._asdict()
@@ -139,4 +124,4 @@ def summary(counted: Counter[str], *, is_recorded: bool) -> str:
         return _("No mail found.")
     kinds = ", ".join(f"{count} {Outcome(label).label}" for label, count in counted.most_common())
     ending = _("recorded") if is_recorded else _("nothing was recorded")
-    return _("%(count)d reports: %(kinds)s (%(ending)s).") % {"count": counted.total(), "kinds": kinds, "ending": ending}
+    return _("Reports: %(count)d (%(kinds)s); %(ending)s.") % {"count": counted.total(), "kinds": kinds, "ending": ending}
