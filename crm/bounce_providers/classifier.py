@@ -4,6 +4,7 @@ The rules are rows of rules.toml, in order: the first that fits decides.
 """
 
 import re
+from functools import lru_cache
 
 from crm.bounce_providers.contract import BLOCKED_POLICY, OTHER, OUTCOMES, TEMPORARY
 from crm.bounce_providers.patterns import Table, read_table, without_accents
@@ -49,9 +50,9 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     statuses = [code for code in (_clean(found_status), _clean(status)) if code]
     code = smtp_code.strip() or found_code
     rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
+    exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
     if rule and not rule.weak:
         return TEMPORARY if rule.label == BLOCKED_POLICY and _passes(code, statuses) else rule.label
-    exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
     return (
         exact
         or _by_weak_signs(rule.label if rule else "", statuses, code)
@@ -93,6 +94,7 @@ def _by_class(found: list[str]) -> str:
     return TEMPORARY if any(code[:1] == "4" for code in list(filter(None, found))[:1]) else OTHER
 
 
+@lru_cache(maxsize=64)
 def codes(text: str) -> tuple[str, str]:
     """Find the reply code and the enhanced status that a text names first; empty where it names none."""
     text = text[:JUDGED_CHARACTERS]

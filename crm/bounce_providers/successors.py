@@ -152,7 +152,7 @@ def _cued(sentence: str, person: Person) -> Iterator[str]:
     bare = _TITLES.sub("", sentence)
     for name in _names(sentence, person):
         if _CUE.search(_upto(bare, name)) or re.match(
-            r"[^.]{0,10}\b(is (my|his|her) successor|takes over|will take over|neemt|[uü]bernimmt|reprend)",
+            r"[^.]{0,10}\b(is (my|his|her) successor|(has taken|takes|will take) over|neemt|heeft .{0,60}overgenomen|volgt (mij|hem|haar) op|[uü]bernimmt|hat .{0,60}([uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais)",
             bare[bare.rfind(name) + len(name) :],
         ):
             yield name

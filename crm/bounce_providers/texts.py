@@ -4,11 +4,12 @@ import email
 import re
 from collections.abc import Iterable
 from email import policy as mail_policies
+from functools import lru_cache
 
 from flufl.bounce import all_failures
 
 from crm.bounce_providers import classifier
-from crm.bounce_providers.contract import OTHER, Report
+from crm.bounce_providers.contract import MAILBOX_FULL, OTHER, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
 
 # What follows an address this far still speaks of it.
@@ -84,11 +85,23 @@ def _report(recipient: str, mail: Mail) -> Report:
     label = classifier.judge(without_guesses(near))
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
-    return Report(recipient, label if label != OTHER else classifier.judge(without_guesses(mail.text)), status, code, evidence=said)
+    if label == OTHER:
+        label = classifier.judge(without_guesses(mail.text))
+    return Report(recipient, label if label != OTHER else _by_subject(mail), status, code, evidence=said)
 
 
+def _by_subject(mail: Mail) -> str:
+    """Judge by the subject, but only as far as it cannot be the subject of our own mail that makes a person gone."""
+    label = classifier.judge(words(mail.headers.get("subject", "")))
+    return label if label in {TEMPORARY, MAILBOX_FULL} else OTHER
+
+
+@lru_cache(maxsize=32)
 def without_guesses(text: str) -> str:
     """Leave out the sentences in which a mail server guesses ('the mailbox may be full, or may not exist')."""
+    text = text[: classifier.JUDGED_CHARACTERS]
+    if not _GUESS.search(text):
+        return text
     return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _GUESS.search(sentence))
 
 
