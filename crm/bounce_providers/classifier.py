@@ -6,7 +6,7 @@ The rules are rows of rules.toml, in order: the first that fits decides.
 import re
 from functools import lru_cache
 
-from crm.bounce_providers.contract import BLOCKED_POLICY, JOB_CHANGES, OTHER, TEMPORARY
+from crm.bounce_providers.contract import BLOCKED_POLICY, JOB_CHANGES, OTHER, OUTCOMES, TEMPORARY
 from crm.bounce_providers.patterns import Table, read_table, without_accents
 
 # More than any diagnosis; what follows in a longer text is not about the reason.
@@ -43,7 +43,8 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     """Say which of the nine outcomes a refusal is.
 
     text is what the server said (RFC 5321 reply or a sentence), status its enhanced code (RFC 3463, '5.1.1'), smtp_code
-    its reply code ('550'); codes within the text count as well. hint is the provider's own category: it only breaks ties.
+    its reply code ('550'); codes within the text count as well. hint is the provider's own category, or one of the nine
+    words for it: it only breaks ties.
     """
     found_code, found_status = codes(text)
     statuses = [code for code in (_clean(found_status), _clean(status)) if code]
@@ -57,7 +58,7 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     return (
         exact
         or _by_weak_signs(rule.label if rule else "", statuses, code)
-        or _HINTS.get(_letters(hint), "")
+        or (hint if hint in OUTCOMES else _HINTS.get(_letters(hint), ""))
         or _by_class([*statuses, code])
     )
 

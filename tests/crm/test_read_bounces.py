@@ -6,6 +6,7 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 from django.utils.translation import override
 
 from crm.models import DeliveryReport
@@ -146,7 +147,7 @@ def test_reports_are_recorded_once_however_often_they_are_read(mail):
 
 @pytest.mark.django_db
 def test_a_report_about_our_mail_counts_and_one_about_anothers_does_not(mail):
-    ours = DeliveryFactory(contact=ContactFactory(email="a@b.example"), address="a@b.example", message_id="<m1@us.example>")
+    ours = DeliveryFactory(contact=ContactFactory(email="a@b.example"), message_id="<m1@us.example>", sent_at=timezone.now())
 
     run(mail)
 
@@ -158,7 +159,7 @@ def test_a_report_about_our_mail_counts_and_one_about_anothers_does_not(mail):
 
 @pytest.mark.django_db
 def test_where_a_mail_was_passed_on_the_address_that_we_wrote_to_counts(tmp_path):
-    ours = DeliveryFactory(contact=ContactFactory(email="a@b.example"), address="a@b.example", message_id="<m1@us.example>")
+    ours = DeliveryFactory(contact=ContactFactory(email="a@b.example"), message_id="<m1@us.example>", sent_at=timezone.now())
     path = tmp_path / "passed_on.eml"
     path.write_bytes(dsn("Original-Recipient: rfc822;a@b.example\n" + recipient("rfc822; inner@host.example")))
 

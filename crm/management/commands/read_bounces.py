@@ -13,10 +13,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from crm import bounce_providers, deliverability, policy
+from crm import bounce_providers, incoming_reports, policy
 from crm.models.deliverability import Outcome
 
-SOURCE = "mail"
 MBOX_SUFFIXES = {".mbox", ".mbx"}
 SHOWN = (
     "recipient", "label", "status", "smtp_code", "evidence", "message_id", "auto_reply", "flag_job_change", "successor_name", "successor_email",
@@ -47,7 +46,8 @@ class Command(BaseCommand):
         for message in self.messages(paths):
             reports = bounce_providers.read(message.raw)
             if not options["dry_run"]:
-                record(message, reports)
+                for report in reports:
+                    incoming_reports.record_mail(report, digest=message.digest, at=timezone.now())
             for report in reports:
                 counted[report.label] += 1
                 self.stdout.write(in_json(message, report) if options["json"] else in_words(message, report))
@@ -98,21 +98,6 @@ def _in_mbox(file: Path) -> Iterator[Message]:
             yield Message(f"{file.name}#{count}", raw[: policy.MAIL.read_bytes], hashlib.sha256(raw).hexdigest())
     finally:
         box.close()
-
-
-def record(message: Message, reports: list[bounce_providers.Report]) -> None:
-    """Record what a mail says; where it was passed on, the address that we wrote to is the one that we know."""
-    for report in reports:
-        deliverability.record_report(
-            source=SOURCE,
-            external_id=message.digest,
-            recipient=report.sent_to or report.recipient,
-            outcome=report.label,
-            evidence=report.evidence,
-            at=timezone.now(),
-            message_id=report.message_id,
-            return_token=report.return_token,
-        )
 
 
 def in_json(message: Message, report: bounce_providers.Report) -> str:
