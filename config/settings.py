@@ -9,7 +9,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from config.environment import broker, count, database, env, flag, log_level, mail, numbers, one_of, secret, time_zone
+from config.environment import broker, count, database, env, flag, log_level, mail, numbers, one_of, public_url, secret, time_zone
 from config.logs import is_no_refusal
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -182,6 +182,11 @@ QUORUM_POLICY = numbers("QUORUM_POLICY")
 # Without a mail server every mail becomes a file that the operator can read.
 vars().update(mail("EMAIL_URL", default=f"filemail://{VAR_DIR}/mail"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="quorum@localhost")
+
+# Where people find this installation: links in mail that no browser asked for begin with it.
+PUBLIC_URL = public_url("PUBLIC_URL", default=next(iter(CSRF_TRUSTED_ORIGINS), "http://localhost:8000"))
+# Whether people whose details are old are asked every night whether they are still right; a rep may ask at any time.
+ASK_FOR_DETAILS = flag("ASK_FOR_DETAILS", default=False)
 
 # --- the queue -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker("CELERY_BROKER_URL", default="filesystem://localhost")

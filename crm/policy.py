@@ -105,6 +105,27 @@ class Mail:
 
 
 @dataclass(frozen=True)
+class Details:
+    """How often people are asked whether their details are right, and how the page behind the link is guarded.
+
+    Source: judgement; details grow old in the time in which what a person confirmed of a deal does (`Bant.stale_after_days`).
+    """
+
+    unconfirmed_days: int = 180
+    # No second question to a contact within this time, whoever asks, and none by itself this soon after any other mail.
+    ask_every_days: int = 60
+    after_mail_days: int = 7
+    link_days: int = 30
+    # How many of the campaign's mails go out in a night: senders that burst are taken for spammers.
+    asked_per_night: int = 200
+    # What one link, and one network address over all links, may send in an hour.
+    answers_per_link: int = 30
+    answers_per_address: int = 60
+    # A person says to leave on a day at most so far off; beyond it the year is a slip.
+    leaving_within_days: int = 730
+
+
+@dataclass(frozen=True)
 class MachineMade:
     """When clicks and opens are a machine's, in seconds. Sources: what senders publish on scanners, and how fast people are.
 
@@ -193,6 +214,7 @@ class Uploads:
 
 
 BANT = Bant()
+DETAILS = Details()
 DMU = Dmu()
 EXPORTS = Exports()
 FOLLOW_UPS = FollowUps()
