@@ -10,7 +10,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from config.environment import broker, count, database, env, flag, log_level, mail, numbers, one_of, public_url, secret, time_zone
-from config.logs import is_no_refusal
+from config.logs import is_no_refusal, without_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -287,6 +287,7 @@ SHARED_LOG_STEPS: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso"),
+    without_secrets,
 ]
 structlog.configure(
     processors=[

@@ -83,6 +83,11 @@ class Mail:
     """What is known about addresses. Source: RFC 2142 for role names; the providers' own lists for free mail."""
 
     evidence_characters: int = 2_000
+    # The page on returned mail: how far it looks back, how many domains it names, and from when one is said to block us.
+    looked_back_days: int = 30
+    domains_shown: int = 25
+    blocked_alarm_mails: int = 3
+    blocked_alarm_share: float = 0.05
     role_names: frozenset[str] = frozenset(
         {
             "abuse", "accounting", "accounts", "administratie", "admin", "billing", "boekhouding", "careers", "contact",

@@ -126,12 +126,12 @@ def _do(request: HttpRequest, asked: DetailsRequest, token: str, deed: str, show
     if deed not in rules:
         return redirect(_address(token, request))
     if form is not None and not form.is_valid():
-        return _show(request, asked, token, shown, status=422)
+        return _show(request, asked, token, shown)
     try:
         rules[deed](asked, at=now(), **(form.cleaned_data if form is not None else {}))
     except CrmError as refusal:
         problem = _put_at_fields(form, refusal)
-        return _show(request, asked, token, shown, problem=problem, status=422)
+        return _show(request, asked, token, shown, problem=problem)
     return redirect(_address(token, request, said=deed))
 
 
@@ -161,7 +161,7 @@ def _show(
         "forms": shown,
         "problem": problem,
         "has_errors": any(form.errors for form in shown.values()),
-        "said": SAID.get(request.GET.get("said", "")) if status == 200 else None,
+        "said": SAID.get(request.GET.get("said", "")) if request.method == "GET" else None,
         "other": {"code": code, "name": name} if (code := "en" if language == "nl" else "nl") and (name := LANGUAGES[code]) else None,
         "here": _address(token, request),
     }

@@ -13,6 +13,7 @@ from unfold.decorators import action, display
 from crm import deliverability
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.returned_mail import ReturnedMailPage
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin
 from crm.models import Delivery, DeliveryReport, Suppression
@@ -47,7 +48,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 
 @admin.register(DeliveryReport)
-class DeliveryReportAdmin(ReadOnlyAdmin):
+class DeliveryReportAdmin(ReturnedMailPage):
     """Reports: kept as they came."""
 
     place = Place("events", 3, "inbox", _("Delivery reports"))

@@ -160,7 +160,7 @@ def test_wrong_correction_says_what_and_where_and_loses_nothing_typed(client: Cl
     answer = say(client, asked, "correct", **correction(email="saar@", phone="12", job_title="Baas van alles"))
     page = answer.content.decode()
 
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.redirect_chain) == (200, [])
     assert 'value="Baas van alles"' in page
     assert 'value="saar@"' in page
     assert 'href="#id_email"' in page
@@ -225,7 +225,7 @@ def test_leaving_later_is_kept_and_can_be_taken_back_on_the_same_page(client: Cl
 def test_wrong_leaving_says_what_and_where_and_loses_nothing_typed(client: Client, asked: DetailsRequest, values, sentence: str) -> None:
     before = stored()
     answer = say(client, asked, "leave", **leaving(policy.day_of(now()), **values))
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.redirect_chain) == (200, [])
     assert sentence in answer.content.decode()
     assert 'value="Jan Kok"' in answer.content.decode()
     assert stored() == before
