@@ -8,7 +8,7 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 180, 34, 8, 22
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 720, 180, 34, 16, 26
 
 
 class Bar(NamedTuple):
@@ -23,7 +23,7 @@ def draw(bars: Sequence[Bar], *, words: str) -> SafeString:
     top = scale_end(max((sum(bar.counts.values()) for bar in bars), default=0))
     step = (WIDTH - LEFT) / max(1, len(bars))
     drawn = format_html_join("", "{}", ((_bar(bar, LEFT + number * step, step, top),) for number, bar in enumerate(bars)))
-    named = [(LEFT + number * step + step / 2, bar.day) for number, bar in enumerate(bars) if number % 7 == 1]
+    named = [(LEFT + number * step + step / 2, bar.day) for number, bar in enumerate(bars) if number % 7 == 3]
     days = format_html_join("", "{}", ((_day(day, middle),) for middle, day in named))
     lines = format_html_join(
         "",
@@ -55,7 +55,7 @@ def _bar(bar: Bar, left: float, step: float, top: int) -> SafeString:
 
 
 def _day(day: date, middle: float) -> SafeString:
-    return format_html('<text x="{}" y="{}" text-anchor="middle">{}</text>', f"{middle:.1f}", HEIGHT - 6, date_format(day, "j M"))
+    return format_html('<text x="{}" y="{}" text-anchor="middle">{}</text>', f"{middle:.1f}", HEIGHT - 5, date_format(day, "j M"))
 
 
 def _down(count: float, top: int) -> float:

@@ -56,7 +56,6 @@ class ReturnedMailPage(ReadOnlyAdmin):
         found = returned_mail.lately(doer(request), at=now())
         context = self.admin_site.each_context(request) | {
             "title": _("Deliverability"),
-            "opts": self.opts,
             "media": self.media,
             "found": found,
             "look_back": policy.MAIL.looked_back_days,
