@@ -73,7 +73,7 @@ def appoint(signal: JobChangeSignal, *, successor: Contact, at: datetime, by: Us
 
     Raise Invalid for somebody who cannot come after, WrongStatus for a signal that was dismissed.
     """
-    job_changes.refuse_successor(signal, successor)
+    signal_effects.refuse_successor(signal, successor)
     job_changes.claim(signal.account_id)
     row = JobChangeSignal.objects.select_related("contact").get(pk=signal.pk)
     if row.status in job_changes.WAITING:

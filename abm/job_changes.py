@@ -32,12 +32,12 @@ WAITING = (Status.OPEN, Status.HELD)
 
 @transaction.atomic
 def assess(report_id: int, *, at: datetime) -> JobChangeSignal | None:
-    """Judge a lasting failure of a mail that we sent; give the person's signal, else the account's, if there is one.
+    """Judge a lasting failure of a mail that we sent, or an automatic reply to one that says who left.
 
-    A report twice counts once. An address that never worked is flagged as invalid instead; the mailbox of a function
+    Give the person's signal, else the account's, if there is one. A report twice counts once. An address that never worked is flagged as invalid instead; the mailbox of a function
     or at a free-mail provider says nothing of a person; an address since corrected says nothing at all.
     """
-    reports = DeliveryReport.objects.verified().filter(pk=report_id, outcome__in=LASTING_OUTCOMES)
+    reports = DeliveryReport.objects.verified().filter(Q(outcome__in=LASTING_OUTCOMES) | Q(says_left=True), pk=report_id)
     report = reports.select_related("delivery").first()
     if report is None or report.delivery is None:
         return None
@@ -45,11 +45,12 @@ def assess(report_id: int, *, at: datetime) -> JobChangeSignal | None:
     contact = _fresh(report.delivery.contact_id)
     if contact.left_on is not None or contact.email.lower() != report.delivery.address.lower():
         return None
-    return _known(contact, f"report:{report.pk}") or _judge(report, report.delivery, contact, at=at)
+    judge = _hear if report.says_left else _judge
+    return _known(contact, f"report:{report.pk}") or judge(report, report.delivery, contact, at=at)
 
 
 def assess_missed(*, since: datetime, at: datetime, limit: int) -> int:
-    """Judge the newest lasting failures since a moment that no signal counts yet: their event may be lost. Give their number.
+    """Judge the newest failures and replies since a moment that no signal counts yet: their event may be lost. Give their number.
 
     At most `limit` of them: called in a transaction, it keeps the accounts of all of them until that ends.
     """
@@ -57,7 +58,7 @@ def assess_missed(*, since: datetime, at: datetime, limit: int) -> int:
     counted = SignalEvidence.objects.filter(
         Q(signal__contact=OuterRef("delivery__contact")) | of_domain, key=Concat(Value("report:"), Cast(OuterRef("pk"), CharField()))
     )
-    missed = DeliveryReport.objects.failures_since(since).filter(~Exists(counted)).order_by("-pk")
+    missed = DeliveryReport.objects.departures_since(since).filter(~Exists(counted)).order_by("-pk")
     in_order = sorted((account_id, pk) for pk, account_id in missed.values_list("pk", "delivery__account_id")[:limit])
     return len([assess(pk, at=at) for _account_id, pk in in_order])
 
@@ -74,6 +75,22 @@ def _judge(report: DeliveryReport, delivery: Delivery, contact: Contact, *, at: 
     if incident is None:
         _flag_address(contact, at=at)
     return incident
+
+
+def _hear(report: DeliveryReport, delivery: Delivery, contact: Contact, *, at: datetime) -> JobChangeSignal | None:
+    """Take an automatic reply as evidence; it shows that the address works, so no bounce has to. A function's mailbox names nobody."""
+    if deliverability.is_free_mail(delivery.address) or deliverability.is_role_address(delivery.address):
+        return None
+    is_own = report.successor_email.lower() == contact.email.lower()
+    return suspect(
+        contact,
+        source=Source.AUTO_REPLY,
+        key=f"report:{report.pk}",
+        text=report.evidence,
+        at=at,
+        successor_name="" if is_own else report.successor_name,
+        successor_email="" if is_own else report.successor_email,
+    )
 
 
 def claim(account_id: int) -> None:
@@ -199,7 +216,7 @@ def confirm(
     """
     if new_account is not None and new_account.pk == signal.account_id:
         raise Invalid(_("This is the account that the person left."), detail={"new_account": _("Choose another account.")})
-    refuse_successor(signal, successor)
+    signal_effects.refuse_successor(signal, successor)
     row = _decide(signal, WAITING, Status.CONFIRMED, at=at, by=by)
     done = row.effects or signal_effects.opening(row, at=at)
     done += signal_effects.departing(
@@ -215,16 +232,6 @@ def confirm(
     if row.kind == Kind.DOMAIN:
         done += signal_effects.sort_out_held(domain_incidents.held(row.account), Status.DISMISSED, at=at, by=by)
     return _write_down(signal, row, done)
-
-
-def refuse_successor(signal: JobChangeSignal, successor: Contact | None) -> None:
-    """Raise Invalid for somebody who cannot come after: of another account, gone, or the very person."""
-    if successor is None:
-        return
-    here = Contact.objects.active().filter(pk=successor.pk, account=signal.account_id, erased_at=None)
-    if signal.contact_id is None or not here.exclude(pk=signal.contact_id).exists():
-        sentence = _("Only somebody else who works at the account can come after.")
-        raise Invalid(sentence, detail={"successor": sentence})
 
 
 def _named_day(signal: JobChangeSignal) -> date | None:

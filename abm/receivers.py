@@ -12,6 +12,7 @@ def connect() -> None:
     """Connect the receivers; called once at start."""
     events.activity_recorded.connect(on_activity, dispatch_uid="abm.activity")
     events.delivery_failed.connect(on_failure, dispatch_uid="abm.failure")
+    events.departure_told.connect(on_failure, dispatch_uid="abm.departure_told")
     events.dmu_changed.connect(on_dmu_changed, dispatch_uid="abm.dmu")
     events.contact_departed.connect(on_departure, dispatch_uid="abm.departure")
     events.stage_moved.connect(on_stage_move, dispatch_uid="abm.stage")
@@ -23,7 +24,7 @@ def on_activity(**_event: object) -> None:
 
 
 def on_failure(delivery_report_id: int, **_event: object) -> None:
-    """Have it judged whether somebody left."""
+    """Have it judged whether somebody left: a mail failed for good, or an automatic reply says so."""
     queue.enqueue(tasks.assess_failure, delivery_report_id)
 
 

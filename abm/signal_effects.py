@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from abm.models import JobChangeSignal
 from crm import contacts, deliverability, dmu, events, follow_ups
+from crm.errors import Invalid
 from crm.models import (
     Account,
     Activity,
@@ -118,6 +119,16 @@ def departing(
 def _depart(contact: Contact, *, left_on: date, at: datetime, by: User | None) -> Iterator[tuple[str, int]]:
     if contact.left_on is None:
         yield "departed", contacts.depart(contact, left_on=left_on, at=at, by=by, reason=_("job change confirmed")).pk
+
+
+def refuse_successor(signal: JobChangeSignal, successor: Contact | None) -> None:
+    """Raise Invalid for somebody who cannot come after: of another account, gone, or the very person."""
+    if successor is None:
+        return
+    here = Contact.objects.active().filter(pk=successor.pk, account=signal.account_id, erased_at=None)
+    if signal.contact_id is None or not here.exclude(pk=signal.contact_id).exists():
+        sentence = _("Only somebody else who works at the account can come after.")
+        raise Invalid(sentence, detail={"successor": sentence})
 
 
 def succeeding(signal: JobChangeSignal, successor: Contact, *, at: datetime, by: User | None) -> list[Effect]:

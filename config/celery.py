@@ -29,6 +29,10 @@ app.conf.beat_schedule = {
     "rebuild scores": {"task": "abm.tasks.rebuild_scores", "schedule": 60.0},
     # every minute: exports and imports whose message was lost, or whose worker died
     "go on with files": {"task": "crm.tasks.go_on", "schedule": 60.0},
+    # every minute: reports on our mail whose message was lost, or whose worker died
+    "read delivery reports": {"task": "crm.tasks.read_reports", "schedule": 60.0},
+    # every 5 minutes: mail that came back, if a mailbox is set
+    "collect returned mail": {"task": "crm.tasks.collect_mailbox", "schedule": 300.0},
     # 03:40 every night: records that look like one, among those changed since
     "find duplicates": {"task": "crm.tasks.find_duplicates", "schedule": crontab(hour="3", minute="40")},
     # 04:40 every night, behind the nightly run: sessions that have run out

@@ -1,9 +1,10 @@
 """Variables of the environment, read and checked; a wrong value raises ImproperlyConfigured with a sentence that names its variable."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 import environ
@@ -35,6 +36,56 @@ def secret(name: str) -> str:
     if len(value) < 32:
         raise ImproperlyConfigured(f"{name} (or {name}_FILE) must hold a secret of at least 32 characters.")
     return value
+
+
+def optional_secret(name: str, *, default: str = "") -> str:
+    """Read a secret as `secret` does; without one, the default."""
+    return secret(name) if env.str(name, default="") or env.str(f"{name}_FILE", default="") else default
+
+
+def delivery_hooks() -> dict[str, dict[str, Any]]:
+    """Read who may report on mail at /hooks/delivery/<provider>: a provider without a secret has no hook."""
+    login = optional_secret("DELIVERY_HOOK_SECRET")
+    if login and not all(login.partition(":")):
+        raise ImproperlyConfigured("DELIVERY_HOOK_SECRET must be user:password, as it stands in https://user:password@crm.example.com.")
+    hooks: dict[str, dict[str, Any]] = {name: {"webhook_secret": [login]} for name in ("brevo", "postmark", "sendgrid") if login}
+    if key := optional_secret("MAILGUN_SIGNING_KEY"):
+        hooks["mailgun"] = {"webhook_signing_key": key, "webhook_secret": []}
+    if topics := env.list("SES_TOPICS", default=[]):
+        if wrong := [topic for topic in topics if not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+", topic)]:
+            raise ImproperlyConfigured(f"SES_TOPICS must be names such as arn:aws:sns:eu-west-1:111122223333:bounces, not {wrong[0]!r}.")
+        hooks["amazon_ses"] = {"topics": topics}
+    return hooks
+
+
+def mailbox(name: str) -> dict[str, Any] | None:
+    """Read where returned mail is collected, as imaps://user:password@host/folder; the sentence never shows the address."""
+    address: str = env.str(name, default="")
+    if not address:
+        return None
+    try:
+        found = urlsplit(address)
+        port = found.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} is no address of a mailbox: {error}.") from error
+    if found.scheme not in ("imaps", "imap") or not (found.hostname and found.username and found.password):
+        raise ImproperlyConfigured(f"{name} must be imaps://user:password@host:993/folder; imap:// for a server that begins TLS itself.")
+    return {
+        "host": found.hostname,
+        "port": port or (993 if found.scheme == "imaps" else 143),
+        "is_tls": found.scheme == "imaps",
+        "user": unquote(found.username),
+        "password": unquote(found.password),
+        "folder": unquote(found.path.strip("/")) or "INBOX",
+    }
+
+
+def domain(name: str, *, default: str) -> str:
+    """Read the name of a mail domain."""
+    word: str = env.str(name, default=default).strip().lower()
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?", word):
+        raise ImproperlyConfigured(f"{name} must be a domain such as mail.example.com, not {word!r}.")
+    return word
 
 
 def database(name: str, *, default: str) -> dict[str, Any]:

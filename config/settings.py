@@ -1,6 +1,7 @@
 """Settings, all read from the environment; a wrong value stops the start and names its variable."""
 
 from datetime import timedelta
+from email.utils import parseaddr
 from pathlib import Path
 
 import structlog
@@ -9,7 +10,24 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
-from config.environment import broker, count, database, env, flag, log_level, mail, numbers, one_of, public_url, secret, time_zone
+from config.environment import (
+    broker,
+    count,
+    database,
+    delivery_hooks,
+    domain,
+    env,
+    flag,
+    log_level,
+    mail,
+    mailbox,
+    numbers,
+    one_of,
+    optional_secret,
+    public_url,
+    secret,
+    time_zone,
+)
 from config.logs import is_no_refusal, without_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -182,6 +200,14 @@ QUORUM_POLICY = numbers("QUORUM_POLICY")
 # Without a mail server every mail becomes a file that the operator can read.
 vars().update(mail("EMAIL_URL", default=f"filemail://{VAR_DIR}/mail"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="quorum@localhost")
+# Mail to contacts returns to bounces+<token>@ this domain; the key makes the tokens, and a new one makes the old ones worthless.
+RETURN_PATH_DOMAIN = domain("RETURN_PATH_DOMAIN", default=parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2])
+RETURN_PATH_KEY = optional_secret("RETURN_PATH_KEY", default=SECRET_KEY)
+# Who may report at /hooks/delivery/<provider>, and the mailbox that returned mail is collected from.
+DELIVERY_HOOKS = delivery_hooks()
+BOUNCE_MAILBOX = mailbox("BOUNCE_MAILBOX_URL")
+# What becomes of a mail there once it is stored: it is marked as read, or moved to this folder; never deleted.
+BOUNCE_MAILBOX_DONE_FOLDER = env.str("BOUNCE_MAILBOX_DONE_FOLDER", default="")
 
 # Where people find this installation: links in mail that no browser asked for begin with it.
 PUBLIC_URL = public_url("PUBLIC_URL", default=next(iter(CSRF_TRUSTED_ORIGINS), "http://localhost:8000"))

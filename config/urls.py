@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from abm.api import nightly_runs
 from crm.admin import search
-from crm.api import health
+from crm.api import delivery_hooks, health
 from crm.api.contract import no_such_address, without_slash
 
 urlpatterns = [
@@ -22,8 +22,9 @@ urlpatterns = [
     re_path(r"^api/v1/(?P<address>.*[^/])/$", without_slash),
     re_path(r"^api/", no_such_address),
     path("details/", include("abm.pages.urls")),
+    path("hooks/delivery/<slug:provider>", delivery_hooks.receive, name="delivery_hook"),
     path("healthz", health.alive),
-    path("readyz", health.ready, {"more": (nightly_runs.last_finished,)}),
+    path("readyz", health.ready, {"more": (nightly_runs.last_finished, health.mailbox)}),
 ]
 
 handler500 = "crm.api.contract.server_error"

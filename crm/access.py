@@ -60,7 +60,7 @@ _FILES = {
 }
 _LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
 _MARKETING = {
-    "crm": {"suppression": "add change"},
+    "crm": {"suppression": "add change", "incomingreport": "view change", "mailbox": "view"},
     "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view", "scorechange": "view add"},
 }
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}

@@ -1,15 +1,17 @@
 """Deliverability: what we mailed, the reports that come back, and the addresses that get no mail."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from crm import activity_changes, activity_kinds, errors, events, policy, verdicts
-from crm.models import Activity, Contact, Delivery, DeliveryReport, Suppression
+from crm import activity_changes, activity_kinds, errors, events, policy, return_path, verdicts
+from crm.models import Activity, Contact, Delivery, DeliveryReport, IncomingReport, Suppression
 from crm.models.deliverability import LASTING_OUTCOMES, Outcome
 
 # Reports that say nothing final about the mail.
@@ -37,6 +39,12 @@ def record_sent(
     if is_new:
         _judge_again(delivery, at=at)
     return delivery
+
+
+def name_sent(delivery: Delivery, *, provider_id: str) -> None:
+    """Add the name under which a provider will report about a mail."""
+    Delivery.objects.filter(pk=delivery.pk).update(provider_id=_id(provider_id))
+    delivery.refresh_from_db()
 
 
 @transaction.atomic
@@ -67,16 +75,21 @@ def record_report(
     message_id: str = "",
     provider_id: str = "",
     return_token: str = "",
+    incoming: IncomingReport | None = None,
+    says_left: bool = False,
+    successor_name: str = "",
+    successor_email: str = "",
 ) -> DeliveryReport:
     """Store what a source says of one recipient, once per source, id and recipient; a repetition gives the first row back.
 
     It counts only for a mail that we sent, named by token, Message-ID or provider's id, and only for the recipient
-    we sent it to (a token alone may do without). Any other report stays unverified: no effect, no event.
+    we sent it to (a token alone may do without). Any other report stays unverified: no effect, no event. `says_left`: an
+    automatic reply of the recipient's own says that the person left, and may name the successor.
     """
     if outcome not in Outcome.values:
         raise errors.Invalid(_("No such outcome."), detail={"outcome": _("No such outcome.")})
     recipient = _text(recipient.strip().lower(), _ADDRESS_LENGTH)
-    delivery = _sent_by_us(recipient, message_id=message_id, provider_id=provider_id, return_token=return_token)
+    delivery = find_sent(recipient, message_id=message_id, provider_id=provider_id, return_token=return_token, at=at)
     report, is_new = DeliveryReport.objects.get_or_create(
         source=source,
         external_id=_id(external_id),
@@ -86,6 +99,10 @@ def record_report(
             "evidence": _text(evidence, policy.MAIL.evidence_characters),
             "reported_at": at,
             "delivery": delivery,
+            "incoming": incoming,
+            "says_left": says_left and bool(recipient),
+            "successor_name": _text(successor_name.strip(), 200),
+            "successor_email": _address(successor_email),
         },
     )
     if is_new and delivery:
@@ -93,23 +110,36 @@ def record_report(
     return report
 
 
-def _sent_by_us(recipient: str, *, message_id: str, provider_id: str, return_token: str) -> Delivery | None:
-    """Find the mail that a report speaks of; the most telling name first, the newest mail of one name."""
-    theirs = Q(address__iexact=recipient)
+def find_sent(recipient: str, *, message_id: str, provider_id: str, return_token: str, at: datetime) -> Delivery | None:
+    """Find the mail of ours that a report speaks of; the most telling name first, the newest mail of one name.
+
+    A token proves it for ever, ids do for `policy.MAIL.proof_days`: whoever was sent a copy once knows them.
+    """
+    theirs = Q(address__iexact=_text(recipient.strip(), _ADDRESS_LENGTH))
+    lately = Q(sent_at__gte=at - timedelta(days=policy.MAIL.proof_days))
     bare = _bare(message_id)
+    return_token = return_token.lower() if return_path.looks_like_ours(return_token) else _text(return_token, 64)
     names = [
         (return_token, Q(return_token=return_token) & (theirs if recipient else Q())),
-        (bare and recipient, Q(message_id__in=(bare, f"<{bare}>")) & theirs),
-        (provider_id and recipient, Q(provider_id=_id(provider_id)) & theirs),
+        (bare and recipient, Q(message_id__in=(bare, f"<{bare}>")) & theirs & lately),
+        (provider_id and recipient, Q(provider_id=_id(provider_id)) & theirs & lately),
     ]
     for is_given, name in names:
-        if is_given and (found := Delivery.objects.filter(name).first()):
+        if is_given and (found := Delivery.objects.filter(name).first()) and _is_proof(return_token, found):
             return found
     return None
 
 
+def _is_proof(token: str, delivery: Delivery) -> bool:
+    """Refuse a token of our form, found on record, that our key did not make; other mailers' tokens stand as they were recorded."""
+    is_named = bool(token) and delivery.return_token == token and return_path.looks_like_ours(token)
+    return not is_named or return_path.is_genuine(token, delivery.address)
+
+
 def _apply(report: DeliveryReport, delivery: Delivery, *, at: datetime) -> None:
-    """Stamp the failed mail; a lasting outcome is never overwritten, and is told."""
+    """Stamp the failed mail; a lasting outcome is never overwritten, and is told, as is a reply that says who left."""
+    if report.says_left:
+        events.tell(events.departure_told, delivery_report_id=report.pk)
     if report.outcome in _PASSING:
         return
     open_to_change = Delivery.objects.filter(pk=delivery.pk).exclude(outcome__in=LASTING_OUTCOMES)
@@ -196,6 +226,16 @@ def _id(text: str) -> str:
     """Fit an id from outside into its column; a longer one by its digest, so that two never become one."""
     text = _text(text.strip(), 10_000)
     return text if len(text) <= _ID_LENGTH - 2 else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _address(text: str) -> str:
+    """Give an address from outside if it is one, else nothing."""
+    text = _text(text.strip(), 1_000)
+    try:
+        validate_email(text)
+    except ValidationError:
+        return ""
+    return text if len(text) <= _ADDRESS_LENGTH else ""
 
 
 def _text(text: str, length: int) -> str:

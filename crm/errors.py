@@ -28,6 +28,18 @@ class Invalid(CrmError):
     code = "invalid"
 
 
+class TooLarge(Invalid):
+    """More than is taken in at once; nothing was stored."""
+
+    code = "too_large"
+
+
+class NotSent(CrmError):
+    """The mail server did not take a mail; there is no record of it."""
+
+    code = "not_sent"
+
+
 class Conflict(CrmError):
     """Somebody else changed it first; nothing was changed by this call."""
 

@@ -10,6 +10,8 @@ from django.dispatch import Signal
 activity_recorded = Signal()
 # delivery_report_id: a mail to a known recipient failed
 delivery_failed = Signal()
+# delivery_report_id: an automatic reply of somebody we mailed says that the person left
+departure_told = Signal()
 # opportunity_id, from_stage, to_stage
 stage_moved = Signal()
 # contact_id, account_id

@@ -83,6 +83,18 @@ class Mail:
     """What is known about addresses. Source: RFC 2142 for role names; the providers' own lists for free mail."""
 
     evidence_characters: int = 2_000
+    # The most that a hook takes in: a notification of SES is at most 256 KB, a batch of SendGrid 768 KB.
+    report_kilobytes: int = 1_024
+    reports_per_chunk: int = 20
+    tries_per_report: int = 5
+    # After this long a worker that had claimed a report is taken for dead. Measured: a report takes milliseconds.
+    report_stalled_seconds: int = 300
+    # How long a Message-ID or a provider's id proves that a report is about a mail of ours; a token does so for ever.
+    proof_days: int = 30
+    # Of a returned mail, what is read: reports stand before the original that they return.
+    read_bytes: int = 262_144
+    # The return path of our mail is this, a plus sign, the delivery's token, and the domain.
+    return_path: str = "bounces"
     # The page on returned mail: how far it looks back, how many domains it names, and from when one is said to block us.
     looked_back_days: int = 30
     domains_shown: int = 25
@@ -193,6 +205,8 @@ class Retention:
     delivery_report_days: int = 365
     # Five years, as long as a claim under a contract can be made in the Netherlands; 0 keeps activities for ever.
     activity_days: int = 1_825
+    # Raw reports hold whole mails; once worked off they serve as evidence only.
+    raw_report_days: int = 30
     # A finished export is a copy of what its owner could see then.
     export_file_days: int = 7
     # The program that made an activity: needed while late events can still change what is thought of its neighbours.

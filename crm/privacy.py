@@ -169,6 +169,11 @@ def erase_log(rows: QuerySet[Any]) -> None:
     log.filter(object_id__in=rows.order_by().values(logged_as=Cast("pk", TextField()))).update(object_repr=ERASED, change_message="")
 
 
+# What a report about a person says in words.
+_SAYING_NOTHING = {"evidence": "", "successor_name": "", "successor_email": ""}
+_SILENT = Q(**_SAYING_NOTHING)
+
+
 def retain(*, at: datetime) -> int:
     """Let go of what is older than policy.RETENTION allows, in batches; give the number of reports and contacts.
 
@@ -178,9 +183,9 @@ def retain(*, at: datetime) -> int:
     old_reports = DeliveryReport.objects.filter(reported_at__lt=at - timedelta(days=policy.RETENTION.delivery_report_days))
     long_gone = policy.day_of(at) - timedelta(days=policy.RETENTION.ended_contact_days)
     return (
-        _in_batches(old_reports.filter(delivery=None), lambda ids: DeliveryReport.objects.filter(pk__in=ids).delete())
-        + _in_batches(old_reports.exclude(evidence=""), lambda ids: DeliveryReport.objects.filter(pk__in=ids).update(evidence=""))
-        + _in_batches(Contact.objects.filter(left_on__lt=long_gone, erased_at=None), partial(_forget, at=at))
+        in_batches(old_reports.filter(delivery=None), lambda ids: DeliveryReport.objects.filter(pk__in=ids).delete())
+        + in_batches(old_reports.exclude(_SILENT), lambda ids: DeliveryReport.objects.filter(pk__in=ids).update(**_SAYING_NOTHING))
+        + in_batches(Contact.objects.filter(left_on__lt=long_gone, erased_at=None), partial(_forget, at=at))
         + sum(let_go(at=at) for let_go in _LET_GO.values())
     )
 
@@ -200,7 +205,7 @@ def retain_also(name: str, let_go: LetGo) -> None:
     _LET_GO[name] = let_go
 
 
-def _in_batches(rows: QuerySet[Any], act: Callable[[list[int]], object]) -> int:
+def in_batches(rows: QuerySet[Any], act: Callable[[list[int]], object]) -> int:
     """Act on all rows, a bounded number per transaction, and count them; acting takes a row out of the selection."""
     count = 0
     while ids := list(rows.order_by("pk").values_list("pk", flat=True)[: policy.RECORDING.rows_per_statement]):
@@ -296,7 +301,7 @@ _HELD = {
     ),
     "delivery_reports": Held(
         lambda ids: DeliveryReport.objects.filter(Q(delivery__contact__in=ids) | Q(recipient__in=addresses_of(ids))),
-        {"recipient": _NOWHERE, "evidence": ""},
+        {"recipient": _NOWHERE, **_SAYING_NOTHING},
     ),
 }
 for _name, _held in _HELD.items():

@@ -3,11 +3,12 @@
 import logging
 
 from celery import Task, shared_task
+from django.conf import settings
 from django.contrib.auth.forms import PasswordResetForm
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import duplicates, exports, sessions, uploads
+from crm import duplicates, exports, incoming_reports, mailboxes, sessions, uploads
 from crm.models import Heartbeat, Upload
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,24 @@ def go_on() -> None:
         enqueue(make_export, export_id)
     for upload_id in uploads.stalled(at=at):
         enqueue(work_upload, upload_id)
+
+
+@shared_task
+def read_reports() -> None:
+    """Work off reports on our mail for a while; the rest is another task's, so that others get their turn."""
+    if incoming_reports.work(clock=timezone.now):
+        enqueue(read_reports)
+
+
+@shared_task
+def collect_mailbox() -> int:
+    """Collect returned mail, if there is a mailbox for it, and have it read."""
+    if settings.BOUNCE_MAILBOX is None:
+        return 0
+    count = mailboxes.collect(settings.BOUNCE_MAILBOX, done_folder=settings.BOUNCE_MAILBOX_DONE_FOLDER, clock=timezone.now)
+    if count:
+        enqueue(read_reports)
+    return count
 
 
 @shared_task

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('abm', '0011_journey_roles'),
-        ('crm', '0011_details_requests'),
+        ('crm', '0013_details_requests'),
     ]
 
     operations = [

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 from functools import cache
 
+from django.conf import settings
 from django.db import Error as DatabaseTrouble
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
@@ -12,7 +13,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from crm.models import Heartbeat
+from crm import mailboxes
+from crm.models import Heartbeat, Mailbox
 
 Sign = Callable[[], dict[str, object]]
 
@@ -51,3 +53,14 @@ def _beat() -> dict[str, object]:
     """Tell how many seconds ago the clock process showed that it is alive; null when it never did."""
     last = Heartbeat.objects.filter(pk="beat").values_list("beat_at", flat=True).first()
     return {"beat_seconds_ago": None if last is None else round((timezone.now() - last).total_seconds())}
+
+
+def mailbox() -> dict[str, object]:
+    """Tell how many seconds ago the mailbox of returned mail was reached, and whether the last try failed; nothing without one."""
+    if settings.BOUNCE_MAILBOX is None:
+        return {}
+    # The reason may name a host or a user: it stands in the admin, not here.
+    row = Mailbox.objects.filter(name=mailboxes.name_of(settings.BOUNCE_MAILBOX)).values_list("reached_at", "error").first()
+    reached_at, error = row or (None, "")
+    ago = None if reached_at is None else round((timezone.now() - reached_at).total_seconds())
+    return {"mailbox_seconds_ago": ago, "mailbox_failing": bool(error)}

@@ -10,6 +10,7 @@ from crm.models.duplicates import AccountKey, AccountPair, ContactPair, Duplicat
 from crm.models.exports import Export
 from crm.models.follow_ups import FollowUp
 from crm.models.heartbeats import Heartbeat
+from crm.models.incoming_reports import IncomingReport, Mailbox
 from crm.models.merges import Merge, MergedRecord
 from crm.models.opportunities import Confirmation, ConfirmationKind, Opportunity, Product, Stage, StageMove
 from crm.models.pilots import Pilot
@@ -41,6 +42,8 @@ __all__ = [
     "Export",
     "FollowUp",
     "Heartbeat",
+    "IncomingReport",
+    "Mailbox",
     "Merge",
     "MergedRecord",
     "Opportunity",

@@ -12,6 +12,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.accounts import Account, within_sight
+from crm.models.incoming_reports import IncomingReport
 from crm.models.users import User
 
 
@@ -137,6 +138,10 @@ class DeliveryReportQuerySet(models.QuerySet["DeliveryReport"]):
         """Keep verified reports of a gone person, mailbox or domain since a moment."""
         return self.verified().filter(outcome__in=LASTING_OUTCOMES, reported_at__gte=moment)
 
+    def departures_since(self, moment: datetime) -> Self:
+        """Keep verified reports since a moment that can mean that somebody left: lasting failures, and replies that say so."""
+        return self.verified().filter(Q(outcome__in=LASTING_OUTCOMES) | Q(says_left=True), reported_at__gte=moment)
+
 
 class DeliveryReport(models.Model):
     """What one source said of one recipient, stored once; without a delivery of ours it changes nothing."""
@@ -150,6 +155,13 @@ class DeliveryReport(models.Model):
     delivery = models.ForeignKey(
         Delivery, verbose_name=_("delivery"), null=True, blank=True, on_delete=models.SET_NULL, related_name="reports"
     )
+    incoming = models.ForeignKey(
+        IncomingReport, verbose_name=_("incoming report"), null=True, blank=True, on_delete=models.SET_NULL, related_name="reports"
+    )
+    # An automatic reply of the recipient's own says so, and may name who came instead: a proposal, until a person confirms.
+    says_left = models.BooleanField(_("says that the person left"), default=False)
+    successor_name = models.CharField(_("successor's name"), max_length=200, blank=True)
+    successor_email = models.EmailField(_("successor's address"), blank=True)
 
     objects = DeliveryReportQuerySet.as_manager()
 

@@ -117,6 +117,10 @@ OF_AN_ACCOUNT: dict[type[Model], Maker] = {
 }  # fmt: skip
 # What belongs to nobody's team: who has the permission sees all of it.
 OF_EVERYBODY: dict[type[Model], Maker] = {
+    crm.IncomingReport: lambda _account: crm.IncomingReport.objects.create(
+        source="mail", external_id=one_more("r"), body=b"\xffFrom: <b>x</b>", received_at=AT
+    ),
+    crm.Mailbox: lambda _account: crm.Mailbox.objects.create(name=one_more("bounces@q.example"), tried_at=AT, error="TimeoutError"),
     crm.Product: lambda _account: crm.Product.objects.create(name=one_more("Product")),
     crm.Suppression: lambda _account: crm.Suppression.objects.create(address=f"a{next(NUMBER)}@b.example", reason="by_hand", since=AT),
     crm.SignInEvent: lambda _account: crm.SignInEvent.objects.create(user=make.UserFactory(), kind="enrolled", happened_at=AT),

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('crm', '0010_counted_activities'),
+        ('crm', '0012_incoming_reports_roles'),
     ]
 
     operations = [

@@ -1,0 +1,96 @@
+"""Say what a refusal means, in nine words: by its text, then its enhanced status code, then its reply code.
+
+The rules are rows of rules.toml, in order: the first that fits decides.
+"""
+
+import re
+
+from crm.bounce_providers.contract import BLOCKED_POLICY, OTHER, OUTCOMES, TEMPORARY
+from crm.bounce_providers.patterns import Table, read_table, without_accents
+
+# More than any diagnosis; what follows in a longer text is not about the reason.
+JUDGED_CHARACTERS = 4_000
+
+
+def fold(text: str) -> str:
+    """Give a text as the rules see it: small letters, no accents, one space, addresses as @, of links only the host.
+
+    Addresses go because their names mean nothing here: 'user.unknown@' says nothing about the user.
+    """
+    pieces = (_ADDRESSES.sub(" @ ", piece) if "@" in piece else piece for piece in text[:JUDGED_CHARACTERS].split())
+    text = _CONTINUATIONS.sub(" ", _LINKS.sub(r" \1 ", " ".join(pieces)))
+    return " ".join(without_accents(text.replace("\u2019", "'")).casefold().split())
+
+
+_ADDRESSES = re.compile(r"<?(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]:;,\"@]{1,64})@[^\s<>()\[\]:;,\"'@]{1,254}>?")
+_LINKS = re.compile(r"https?://([^\s/>\"'?]{1,253})[^\s>\"']{0,2000}", re.IGNORECASE)
+# The second line of a reply repeats the codes of the first: '550-5.1.1 The account 550-5.1.1 does not exist.'
+_CONTINUATIONS = re.compile(r"(?<=\s)[245]\d\d-(?:[245]\.\d{1,3}\.\d{1,3}\b)?")
+
+
+_TABLE = read_table("rules.toml")
+RULES = Table(_TABLE["rule"])
+_STATUS: dict[str, str] = _TABLE["status"]
+_CODES: dict[str, str] = _TABLE["code"]
+_HINTS: dict[str, str] = _TABLE["hint"]
+_SUBJECTS: dict[str, str] = _TABLE["subject"]
+_CODE_AND_STATUS = re.compile(r"(?<![\w.])([245]\d\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3}))?(?![\w.:@%])")
+_STATUS_ALONE = re.compile(r"(?<![\w.])#?([245]\.\d{1,3}\.\d{1,3})(?![\w.@])")
+
+
+def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -> str:
+    """Say which of the nine outcomes a refusal is.
+
+    text is what the server said (RFC 5321 reply or a sentence), status its enhanced code (RFC 3463, '5.1.1'), smtp_code
+    its reply code ('550'); codes within the text count as well. hint is the provider's own category, or one of the nine
+    words for it: it only breaks ties.
+    """
+    found_code, found_status = codes(text)
+    statuses = [code for code in (_clean(found_status), _clean(status)) if code]
+    code = smtp_code.strip() or found_code
+    rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
+    if rule and not rule.weak:
+        return rule.label
+    exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
+    return (
+        exact
+        or _by_weak_signs(rule.label if rule else "", statuses, code)
+        or (hint if hint in OUTCOMES else _HINTS.get(_letters(hint), ""))
+        or _by_class([*statuses, code])
+    )
+
+
+def _by_weak_signs(worded: str, statuses: list[str], code: str) -> str:
+    """Judge by words that many refusals share: what passes (4xx) is not a policy; then by the status's subject and the reply code."""
+    if worded and not (code[:1] == "4" and worded == BLOCKED_POLICY):
+        return worded
+    subjects = (_SUBJECTS.get(one.rpartition(".")[0], "") for one in statuses)
+    return next(filter(None, subjects), "") or _CODES.get(code, "")
+
+
+def _letters(hint: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", hint.lower())
+
+
+def _clean(status: str) -> str:
+    """Give a status as class.subject.detail; empty for anything else, and for what only says that it failed."""
+    found = re.search(r"[245]\.\d{1,3}\.\d{1,3}", status)
+    return found[0] if found else ""
+
+
+def _by_class(found: list[str]) -> str:
+    """Judge by whether the failure passes, where nothing else is known."""
+    return TEMPORARY if any(code[:1] == "4" for code in list(filter(None, found))[:1]) else OTHER
+
+
+def codes(text: str) -> tuple[str, str]:
+    """Find the reply code and the enhanced status that a text names first; empty where it names none."""
+    text = text[:JUDGED_CHARACTERS]
+    code = status = ""
+    for found in _CODE_AND_STATUS.finditer(text):
+        code, status = code or found[1], status or (found[2] or "")
+        if status:
+            break
+    if not status and (alone := _STATUS_ALONE.search(text)):
+        status = alone[1]
+    return code, status

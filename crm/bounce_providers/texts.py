@@ -1,0 +1,143 @@
+"""Bounces that only speak to people: whom they name, and what they say of each."""
+
+import email
+import re
+from collections.abc import Iterable
+from email import policy as mail_policies
+
+from flufl.bounce import all_failures
+
+from crm.bounce_providers import classifier
+from crm.bounce_providers.contract import OTHER, Report
+from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
+
+# What follows an address this far still speaks of it.
+_NEARBY = 1_200
+_MAILER = re.compile(
+    r"mailer[-_ .]?daemon|post ?master|mail ?delivery|mail ?(system|administrator|server)|\bdaemon\b|mdaemon|delivery[-_ .]?(sub)?system|"
+    r"bounces?\b|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery",
+    re.IGNORECASE,
+)
+_SUBJECT = re.compile(
+    r"undeliver|un-?deliverable|deliver\w* (status|notif|fail|problem|error|report|delay|incomplete|has failed|unsuccess|of)|fail(ed|ure)( to| in)? deliver|"
+    r"delivery[ :-]|return(ed|ing) (mail|message|e-?mail|to sender)|mail (system )?(error|fail|deliver|return|status)|fail(ed|ure) (notice|mail)|(not|n't) (be )?deliver|"
+    r"non[- ]?deliver|bounce|mail could not|message (delayed|status|not delivered|you sent)|nondeliverable|user unknown|unknown (user|recipient)|"
+    r"warning: (message|could not send)|delayed|ndn:|\bdsn\b|rejected|error mail|problem (with|deliver)|"
+    r"onbestelbaar|niet (af)?(gel|be)\w+|unzustellbar|nicht zu(ge)?stell|zustell|fehler|non (remis|distribu|deliv|d[eé]livr)|[eé]chec|impossible de|"
+    r"no (se ha )?(podido )?entreg|no entregado|mancata consegna|mancato recapito|impossibile|niedostarcz|n[aã]o entregue|недостав|не доставл|"
+    r"配信|送信エラー|エラー|未达|退信|无法|系统退信",
+    re.IGNORECASE,
+)
+# After these an address is somebody to write to, not who failed.
+_NOT_WHO = re.compile(
+    r"(contact|reply to|mailto:|questions?|assistance|report this|write to|send (an |your |this )?(e-?mail|mail|message|question)s? to|from|sender|by|van|von|"
+    r"return-path|reply-to|message-id|postmaster at|administrator|references|in-reply-to|sent by|e-?mail us at|mail from|x-\S+|help|abuse)\W{0,12}$",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(r"(?:^|\n)[ \t>*|\-•·]{0,20}(?:\"[^\"\n]{0,80}\"[ \t]*)?[<'\"(\[]{0,2}$")
+_LABELLED = re.compile(
+    r"\b(to|rcpt to|recipients?|rcpt|address(ed to)?|user|mail ?box|final-recipient|original-recipient|addressee|unknown user|userid|destinat\w+|ontvanger|"
+    r"geadresseerde|empf\S{1,3}nger|an|aan|account|name|delivered to|adres|adresse|following address(es)?( failed)?|for|local user)\b[ \t]*[:=]?\s*[<'\"(\[]{0,2}$",
+    re.IGNORECASE,
+)
+_ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
+
+
+def read(mail: Mail) -> list[Report]:
+    """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
+    is_bounce = looks_returned(mail)
+    recipients = named_by(mail)
+    label = classifier.judge(mail.text)
+    if not is_bounce and (label == OTHER or not recipients):
+        return []
+    if not recipients:
+        return [_report("", mail)]
+    return [_report(recipient, mail) for recipient in recipients]
+
+
+def looks_returned(mail: Mail) -> bool:
+    """Say whether a mail comes from a mail server about a mail, by its sender, subject and kind."""
+    return from_mail_server(mail) or bool(_SUBJECT.search(words(mail.headers.get("subject", ""))))
+
+
+def from_mail_server(mail: Mail) -> bool:
+    """Say whether the headers show a mail server as the writer, whatever the subject."""
+    headers = mail.headers
+    return "x-failed-recipients" in headers or mail.kind == "multipart/report" or bool(_MAILER.search(words(headers.get("from", ""))))
+
+
+def _report(recipient: str, mail: Mail) -> Report:
+    near = said_of(recipient, mail.text)
+    label = classifier.judge(near)
+    said = near if label != OTHER else mail.text
+    code, status = classifier.codes(said)
+    return Report(recipient, label if label != OTHER else classifier.judge(mail.text), status, code, evidence=said)
+
+
+def said_of(recipient: str, text: str) -> str:
+    """Give what a text says after each mention of an address, up to the next address; the whole text if it does not name it."""
+    mentions = [(found.start(), found[0].strip(".").lower()) for found in ADDRESS.finditer(text)]
+    whole, mine = recipient.lower(), []
+    for place, (start, address) in enumerate(mentions):
+        if address == whole:
+            other = next((begin for begin, each in mentions[place + 1 :] if each != whole), len(text))
+            mine.append(text[start : min(other, start + _NEARBY)])
+    return " ".join(mine) or text
+
+
+def named_by(mail: Mail) -> list[str]:
+    """Find who failed: named in a header, else on a line of their own, else in a sentence, else whom our mail went to."""
+    if named := _unique(ADDRESS.findall(mail.headers.get("x-failed-recipients", ""))):
+        return named
+    ours = _senders(mail)
+    sent_to = [one for one in _addresses(mail.original, "to", "cc") if one.lower() not in ours]
+    leading, *weaker = _mentioned(mail.text, ours)
+    if leading:
+        return leading
+    if by_name := [one for one in sent_to if re.search(rf"(?<![\w@.]){re.escape(one.partition('@')[0])}(?![\w@.])", mail.text)]:
+        return by_name
+    for found in weaker:
+        both = [one for one in found if one.lower() in {to.lower() for to in sent_to}]
+        if both or found:
+            return both or found
+    return _by_detectors(mail) or (sent_to if len(sent_to) == 1 else [])
+
+
+def _senders(mail: Mail) -> set[str]:
+    """Give the addresses that are ours or the mail server's."""
+    ours = _addresses(mail.original, "from", "sender", "return-path", "reply-to") + _addresses(mail.headers, "from", "to")
+    return {address.lower() for address in ours}
+
+
+def _addresses(headers: Headers, *names: str) -> list[str]:
+    return [address.strip(".") for name in names for address in ADDRESS.findall(headers.get(name, ""))]
+
+
+def _mentioned(text: str, ours: set[str]) -> tuple[list[str], list[str], list[str]]:
+    """Sort the addresses of a text: those that begin a line, those behind a word for recipient, and all others."""
+    leading: list[str] = []
+    labelled: list[str] = []
+    others: list[str] = []
+    for found in ADDRESS.finditer(text):
+        address, before = found[0].strip("."), text[max(0, found.start() - 80) : found.start()]
+        if address.lower() in ours or address.lower().startswith(_ROLES) or _NOT_WHO.search(before.rpartition("\n")[2]):
+            continue
+        rank = leading if _LEADING.search("\n" + before) else labelled if _LABELLED.search(before) else others
+        rank.append(address)
+    return _unique(leading), _unique(labelled), _unique(others)
+
+
+def _unique(addresses: Iterable[str]) -> list[str]:
+    return list({address.strip(".").lower(): address.strip(".") for address in addresses}.values())[:200]
+
+
+def _by_detectors(mail: Mail) -> list[str]:
+    """Ask the detectors of flufl.bounce, which know the layouts of old mail servers."""
+    message = email.message_from_string(mail.text, policy=mail_policies.compat32)
+    for name in ("from", "subject"):
+        message[name] = mail.headers.get(name, "")
+    try:
+        found = all_failures(message)
+    except Exception:  # noqa: BLE001  a detector raises whatever it stumbles over; the others are not to suffer
+        return []
+    return [address.decode("ascii", "replace") for kind in found for address in kind]

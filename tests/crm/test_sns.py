@@ -1,0 +1,105 @@
+"""Messages of SNS: which certificate vouches for one, and what makes a signature wrong."""
+
+import base64
+import json
+import ssl
+from datetime import UTC, datetime
+
+import pytest
+
+from crm.bounce_providers import certificates, sns
+from tests.crm.sns import CERTIFICATE, CERTIFICATE_URL, CONFIRM_URL, DATA, RUN_OUT, signed
+
+AT = datetime(2026, 3, 10, tzinfo=UTC)
+MESSAGE = {
+    "Type": "Notification", "MessageId": "1", "TopicArn": "arn:aws:sns:eu-west-1:111122223333:t", "Message": "{}",
+    "Timestamp": "2026-03-10T09:00:00.000Z",
+}  # fmt: skip
+SUBSCRIPTION = MESSAGE | {"Type": "SubscriptionConfirmation", "Token": "2336", "SubscribeURL": CONFIRM_URL}
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_a_signature_of_another_program_is_right(algorithm):
+    key = certificates.read(ssl.PEM_cert_to_DER_cert(CERTIFICATE.decode()))
+    signature = base64.b64decode(json.loads((DATA / "signatures.json").read_text())[algorithm])
+
+    assert certificates.is_signed(b"said by the library", signature, key, algorithm=algorithm)
+    assert not certificates.is_signed(b"said by somebody", signature, key, algorithm=algorithm)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+@pytest.mark.parametrize("message", [MESSAGE, MESSAGE | {"Subject": "Bounce"}, SUBSCRIPTION])
+def test_both_versions_of_the_signature_are_checked(version, message):
+    assert sns.is_signed(signed(message, version=version), CERTIFICATE, at=AT)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"Message": '{"changed": 1}'}, {"MessageId": "2"}, {"TopicArn": "arn:aws:sns:eu-west-1:999:t"}, {"Subject": "added"},
+        {"Timestamp": "2026-03-11T09:00:00.000Z"}, {"SignatureVersion": "2"}, {"SignatureVersion": "3"}, {"SignatureVersion": 1},
+        {"Signature": ""}, {"Signature": "no base64"}, {"Signature": "AAAA"}, {"Signature": None}, {"Type": "Other"}, {"Message": 5},
+        {"Message": None}, {"Type": "SubscriptionConfirmation"},
+    ],
+)  # fmt: skip
+def test_whatever_is_changed_makes_the_signature_wrong(change):
+    assert not sns.is_signed(signed(MESSAGE) | change, CERTIFICATE, at=AT)
+
+
+@pytest.mark.parametrize("certificate", [RUN_OUT, b"", b"\xff", b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"])
+def test_a_certificate_that_ran_out_or_is_none_vouches_for_nothing(certificate):
+    assert not sns.is_signed(signed(MESSAGE), certificate, at=AT)
+
+
+def test_a_certificate_cut_anywhere_is_refused():
+    der = ssl.PEM_cert_to_DER_cert(CERTIFICATE.decode())
+    for length in range(0, len(der), 7):
+        with pytest.raises(ValueError):
+            certificates.read(der[:length])
+
+
+@pytest.mark.parametrize("changed", [0, 1, 100, 255])
+def test_a_signature_with_one_bit_changed_is_wrong(changed):
+    message = signed(MESSAGE)
+    signature = bytearray(base64.b64decode(message["Signature"]))
+    signature[changed] ^= 1
+
+    assert not sns.is_signed(message | {"Signature": base64.b64encode(signature).decode()}, CERTIFICATE, at=AT)
+
+
+@pytest.mark.parametrize(
+    ("url", "is_theirs"),
+    [
+        (CERTIFICATE_URL, True),
+        (CERTIFICATE_URL.replace("eu-west-1", "us-gov-west-1"), True),
+        (CERTIFICATE_URL.replace("https", "http"), False),
+        (CERTIFICATE_URL.replace("amazonaws.com", "amazonaws.com.evil.example"), False),
+        (CERTIFICATE_URL.replace("sns.", "evil.example/sns."), False),
+        (CERTIFICATE_URL.replace("sns.", "user@sns."), False),
+        (CERTIFICATE_URL.replace("sns.eu-west-1", "s3.eu-west-1"), False),
+        (CERTIFICATE_URL.replace("eu-west-1", "eu-west-1.evil"), False),
+        (CERTIFICATE_URL.replace(".com/", ".com:8443/"), False),
+        (CERTIFICATE_URL + "?x=https://evil.example", False),
+        (CERTIFICATE_URL + "\n", False),
+        (CERTIFICATE_URL.replace("/Simple", "/bucket/Simple"), False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_certificate_comes_from_sns_by_https_and_from_nowhere_else(url, is_theirs):
+    assert sns.is_certificate_url(url) is is_theirs
+
+
+@pytest.mark.parametrize(
+    ("url", "is_theirs"),
+    [
+        (CONFIRM_URL, True),
+        (CONFIRM_URL.replace("https", "http"), False),
+        (CONFIRM_URL.replace("sns.eu", "169.254.169.254/sns.eu"), False),
+        (CONFIRM_URL.replace("ConfirmSubscription", "DeleteTopic"), False),
+        (CONFIRM_URL.replace("amazonaws.com/", "amazonaws.com.evil.example/"), False),
+        (None, False),
+    ],
+)
+def test_a_subscription_is_confirmed_at_sns_and_nowhere_else(url, is_theirs):
+    assert sns.is_confirmation_url(url) is is_theirs
