@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core import signing
-from django.core.mail import EmailMultiAlternatives, make_msgid
+from django.core.mail import get_connection
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet, Value
 from django.db.models.functions import Coalesce, Lower, StrIndex, Substr
@@ -20,8 +20,8 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 
-from crm import contacts, deliverability, handovers, policy, privacy
-from crm.errors import Conflict, CrmError, Invalid, LinkClosed, NotAllowed
+from crm import contacts, deliverability, handovers, outgoing_mail, policy, privacy
+from crm.errors import Conflict, CrmError, Invalid, LinkClosed, NotAllowed, NotSent
 from crm.handovers import Judged
 from crm.models import Contact, Delivery, DetailsRequest, MergedRecord, User
 
@@ -179,16 +179,17 @@ def _role_name() -> Substr:
     return Substr(Lower("email"), 1, StrIndex("email", Value("@")) - 1)
 
 
-def ask(contact: Contact, *, link: Link, at: datetime, by: User | None = None) -> DetailsRequest:
+def ask(contact: Contact, *, link: Link, at: datetime, by: User | None = None, connection: Any = None) -> DetailsRequest:
     """Mail a contact the link to their details.
 
-    Raise NotAllowed for who may not be mailed or shares an address, Conflict for who was asked a short while ago.
+    Raise NotAllowed for who may not be mailed or shares an address, Conflict for who was asked a short while ago, NotSent
+    when the mail server does not take it.
     """
     request = _begin(contact, at=at, by=by)
     try:
-        _send(request, link(token(request)), at=at)
-    except BaseException:
-        # Nothing went out: the next try may ask again. Killed here, the contact is not asked twice.
+        _send(request, link(token(request)), at=at, connection=connection)
+    except Exception:
+        # Nothing went out: the next try may ask again. A worker that is killed here leaves the row, and nobody is asked twice.
         request.delete()
         raise
     return request
@@ -196,7 +197,7 @@ def ask(contact: Contact, *, link: Link, at: datetime, by: User | None = None) -
 
 @transaction.atomic
 def _begin(contact: Contact, *, at: datetime, by: User | None) -> DetailsRequest:
-    row = Contact.objects.claimed().select_related("person", "account").get(pk=contact.pk)
+    row = Contact.objects.claimed().select_related("person", "account__owner").get(pk=contact.pk)
     if reason := _why_not([row.pk], at=at).get(row.pk):
         refusal = Conflict if reason == "asked" else NotAllowed
         raise refusal(_("%(contact)s is not asked: %(why)s.") % {"contact": row, "why": REASONS[reason]})
@@ -213,8 +214,8 @@ def _why_not(ids: Sequence[int], *, at: datetime) -> dict[int, str]:
     return dict.fromkeys(asked, "asked") | dict.fromkeys(shared, "shared") | reasons
 
 
-def _send(request: DetailsRequest, address: str, *, at: datetime) -> None:
-    """Write the mail in the contact's language, and send it."""
+def _send(request: DetailsRequest, address: str, *, at: datetime, connection: Any) -> None:
+    """Write the mail in the contact's language, and send it; an answer reaches who asked, or else the account's owner."""
     contact = request.contact
     with translation.override(language_of(contact)):
         facts = {
@@ -225,36 +226,56 @@ def _send(request: DetailsRequest, address: str, *, at: datetime) -> None:
         }
         subject, text = (render_to_string(f"crm/mail/{name}.txt", facts).strip() for name in ("details_subject", "details"))
         html = render_to_string("crm/mail/details.html", facts)
-    _mail(contact, subject=subject, text=text, html=html, at=at)
-
-
-def _mail(contact: Contact, *, subject: str, text: str, html: str, at: datetime) -> None:
-    message_id = make_msgid(domain="quorum")
-    mail = EmailMultiAlternatives(subject, text, to=[contact.email], headers={"Message-ID": message_id})
-    mail.attach_alternative(html, "text/html")
-    mail.send()
-    deliverability.record_sent(contact=contact, at=at, message_id=message_id, subject=subject)
+    answers_to = request.asked_by or contact.account.owner
+    outgoing_mail.send(
+        contact,
+        subject=subject,
+        text=text,
+        html=html,
+        at=at,
+        reply_to=answers_to.email if answers_to else "",
+        # Mail programs offer this as their own button; they take nothing but https.
+        unsubscribe_url=f"{address}/stop" if address.startswith("https://") else "",
+        connection=connection,
+    )
 
 
 def judge_many(ids: Sequence[int], *, at: datetime, by: User) -> Judged:
-    """Say which contacts would be asked, and how many not for which of REASONS."""
+    """Say which contacts would be asked, and how many not for which of REASONS; raise Invalid for too many."""
+    at_most = policy.DETAILS.asked_at_once
+    if len(ids) > at_most:
+        raise Invalid(_("At most %(count)d at once: filter for fewer.") % {"count": at_most})
     reasons = _why_not(ids, at=at)
     return handovers.judged(Contact, ids, by, lambda row: reasons.get(row["pk"], ""))
 
 
-def ask_many(ids: Sequence[int], *, link: Link, at: datetime, by: User) -> Judged:
-    """Ask many contacts, each judged again as it is mailed; one that is refused by then is left out."""
-    judged = judge_many(ids, at=at, by=by)
-    skipped = dict(judged.skipped)
-    chosen = [pk for pk in judged.chosen if _asked(pk, skipped, link=link, at=at, by=by)]
-    return Judged(chosen, skipped)
+def ask_many(ids: Sequence[int], *, link: Link, at: datetime, by: User) -> int:
+    """Ask those of these contacts whom a user may ask, each judged again as it is mailed; give their number.
+
+    Safe to repeat: who was asked is not asked again. Raise NotSent when the mail server takes nothing.
+    """
+    return _ask_each(judge_many(ids, at=at, by=by).chosen, link=link, at=at, by=by)
 
 
-def _asked(pk: int, skipped: dict[str, int], *, link: Link, at: datetime, by: User) -> bool:
-    try:
-        ask(Contact(pk=pk), link=link, at=at, by=by)
-    except CrmError as refusal:
-        reason = "asked" if isinstance(refusal, Conflict) else "unmailable"
-        skipped[reason] = skipped.get(reason, 0) + 1
-        return False
-    return True
+def campaign(*, link: Link, at: datetime, limit: int | None = None) -> int:
+    """Ask the next contacts whose details are old, at most policy.DETAILS.asked_per_night of them; give their number.
+
+    Raise NotSent when the mail server takes nothing; the rest waits for the next time.
+    """
+    at_most = policy.DETAILS.asked_per_night if limit is None else limit
+    return _ask_each([contact.pk for contact in due(at=at)[:at_most]], link=link, at=at, by=None)
+
+
+def _ask_each(ids: Sequence[int], *, link: Link, at: datetime, by: User | None) -> int:
+    """Ask contacts over one connection; one that is refused by now is left out."""
+    asked = 0
+    with get_connection() as connection:
+        for pk in ids:
+            try:
+                ask(Contact(pk=pk), link=link, at=at, by=by, connection=connection)
+            except NotSent:
+                raise
+            except CrmError:
+                continue
+            asked += 1
+    return asked

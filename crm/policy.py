@@ -135,6 +135,7 @@ class Details:
     link_days: int = 30
     # How many of the campaign's mails go out in a night: senders that burst are taken for spammers.
     asked_per_night: int = 200
+    asked_at_once: int = 500
     # What one link, and one network address over all links, may send in an hour.
     answers_per_link: int = 30
     answers_per_address: int = 60

@@ -19,7 +19,7 @@ from abm import departures, job_changes
 from abm.models import AnnouncedLeaving, JobChangeSignal, SignalEvidence
 from crm import policy
 from crm.admin import deeds
-from crm.admin.bulk import BulkPage, Deed
+from crm.admin.bulk import BulkPage, Deed, NothingMore
 from crm.admin.lists import ChoicesFilter, Words, WorkFilter, chip, chips
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin, doer
@@ -28,13 +28,6 @@ from crm.models import Account, Contact
 DECIDED = (JobChangeSignal.Status.CONFIRMED, JobChangeSignal.Status.DISMISSED)
 LATEST = SignalEvidence.objects.filter(signal=OuterRef("pk")).order_by("-seen_at", "-pk")
 TONES = {"open": "assumed", "held": "missing", "confirmed": "engaged", "dismissed": "plain", "withdrawn": "plain"}
-
-
-class NothingMore(forms.Form):
-    """Ask for nothing but the click, whoever clicks."""
-
-    def __init__(self, *args: Any, user: object, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
 
 
 CONFIRM = Deed(

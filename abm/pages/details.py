@@ -17,7 +17,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
@@ -93,6 +93,19 @@ def page(request: HttpRequest, token: str) -> HttpResponse:
         return _closed(request, closed)
     with translation.override(_language(request, asked)):
         return _answer(request, asked, token)
+
+
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def stop(request: HttpRequest, token: str) -> HttpResponse:
+    """Stop our mail at the button of a mail program (RFC 8058), which posts from nowhere; who opens this in a browser is led to the page."""
+    if request.method != "POST":
+        return _guarded(redirect("details", token))
+    try:
+        details.opt_out(details.opened(token, at=now()), at=now())
+    except LinkClosed as closed:
+        return _closed(request, closed)
+    return _guarded(HttpResponse(status=204))
 
 
 def _language(request: HttpRequest, asked: DetailsRequest) -> str:

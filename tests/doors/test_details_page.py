@@ -291,3 +291,16 @@ def test_page_is_kept_from_caches_search_engines_and_other_sites(client: Client,
     assert "no-store" in answer.headers["Cache-Control"]
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert not re.search(r"<script|\son[a-z]+=|https?://", page)
+
+
+# --- the button of a mail program ----------------------------------------------------------------------
+
+
+def test_mail_programs_button_stops_our_mail_without_a_page(asked: DetailsRequest) -> None:
+    strict, address = Client(enforce_csrf_checks=True), link(asked)
+    before = stored()
+    assert strict.get(f"{address}/stop").headers["Location"] == address
+    assert stored() == before
+    assert strict.post(f"{address}/stop", {"List-Unsubscribe": "One-Click"}).status_code == 204
+    assert Contact.objects.get(pk=asked.contact_id).person.opted_out_at is not None
+    assert strict.post("/details/forged/stop").status_code == 404
