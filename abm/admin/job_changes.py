@@ -128,9 +128,11 @@ class JobChangeAdmin(BulkPage, RecordAdmin):
         given = Counter((signal.sources or "").split())
         names = ((SignalEvidence.Source(source).label, times) for source, times in sorted(given.items()))
         drawn = chips(chip(f"{name} × {times}" if times > 1 else name, "plain") for name, times in names)
-        return format_html('{}<span class="q-said" title="{}">{}</span>', drawn, signal.said or "", signal.said or "")
+        return format_html(
+            '<div class="q-evidence">{}<span class="q-said" title="{}">{}</span></div>', drawn, signal.said or "", signal.said or ""
+        )
 
-    @display(description=_("who comes after"))
+    @display(description=_("successor"))
     def successor(self, signal: JobChangeSignal) -> str:
         return " ".join(filter(None, [signal.successor_name, signal.successor_email])) or "–"
 
@@ -161,7 +163,9 @@ class JobChangeAdmin(BulkPage, RecordAdmin):
         return {
             "signal": signal,
             "evidence": signal.evidence.select_related("given_by"),
+            "may_appoint": is_open and self.may(request, "change", signal),
             "candidates": departures.candidates(signal) if is_open and self.may(request, "change", signal) else [],
+            "named": " ".join(filter(None, [signal.successor_name, signal.successor_email])),
             "why": departures.WHY,
             "is_waiting": signal.status in job_changes.WAITING,
             "leaving": AnnouncedLeaving.objects.filter(signal=signal).first(),

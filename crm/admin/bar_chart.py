@@ -55,7 +55,9 @@ def _bar(bar: Bar, left: float, step: float, top: int) -> SafeString:
 
 
 def _day(day: date, middle: float) -> SafeString:
-    return format_html('<text x="{}" y="{}" text-anchor="middle">{}</text>', f"{middle:.1f}", HEIGHT - 5, date_format(day, "j M"))
+    return format_html(
+        '<text x="{}" y="{}" text-anchor="middle">{}</text>', f"{middle:.1f}", HEIGHT - 5, date_format(day, "MONTH_DAY_FORMAT")
+    )
 
 
 def _down(count: float, top: int) -> float:

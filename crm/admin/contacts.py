@@ -101,10 +101,9 @@ class ContactAdmin(BulkPage, Mergeable, ContactPage):
     autocomplete_fields = ["account"]
     actions_detail = [
         "assign_role",
-        "ask_details",
         "confirm_details",
         "undo_departure",
-        {"title": _("More"), "icon": "more_horiz", "items": ["depart", "opt_out", "merge_with", "person_page"]},
+        {"title": _("More"), "icon": "more_horiz", "items": ["ask_details", "depart", "opt_out", "merge_with", "person_page"]},
     ]
     add_fieldsets = [
         (
