@@ -51,7 +51,7 @@ def delivery_hooks() -> dict[str, dict[str, Any]]:
     hooks: dict[str, dict[str, Any]] = {name: {"webhook_secret": [login]} for name in ("brevo", "postmark", "sendgrid") if login}
     if key := optional_secret("MAILGUN_SIGNING_KEY"):
         hooks["mailgun"] = {"webhook_signing_key": key, "webhook_secret": []}
-    if topics := env.list("SES_TOPICS", default=[]):
+    if topics := [topic for topic in env.list("SES_TOPICS", default=[]) if topic]:
         if wrong := [topic for topic in topics if not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[\w.-]+", topic)]:
             raise ImproperlyConfigured(f"SES_TOPICS must be names such as arn:aws:sns:eu-west-1:111122223333:bounces, not {wrong[0]!r}.")
         hooks["amazon_ses"] = {"topics": topics}
@@ -82,7 +82,7 @@ def mailbox(name: str) -> dict[str, Any] | None:
 
 def domain(name: str, *, default: str) -> str:
     """Read the name of a mail domain."""
-    word: str = env.str(name, default=default).strip().lower()
+    word: str = (env.str(name, default="") or default).strip().lower()
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?", word):
         raise ImproperlyConfigured(f"{name} must be a domain such as mail.example.com, not {word!r}.")
     return word

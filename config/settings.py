@@ -201,7 +201,7 @@ QUORUM_POLICY = numbers("QUORUM_POLICY")
 vars().update(mail("EMAIL_URL", default=f"filemail://{VAR_DIR}/mail"))
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="quorum@localhost")
 # Mail to contacts returns to bounces+<token>@ this domain; the key makes the tokens, and a new one makes the old ones worthless.
-RETURN_PATH_DOMAIN = domain("RETURN_PATH_DOMAIN", default=parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2])
+RETURN_PATH_DOMAIN = domain("RETURN_PATH_DOMAIN", default=parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost")
 RETURN_PATH_KEY = optional_secret("RETURN_PATH_KEY", default=SECRET_KEY)
 # Who may report at /hooks/delivery/<provider>, and the mailbox that returned mail is collected from.
 DELIVERY_HOOKS = delivery_hooks()

@@ -118,23 +118,31 @@ def _give_effect(report: IncomingReport, *, at: datetime) -> None:
 
 
 def _hear_mail(report: IncomingReport, *, at: datetime) -> None:
-    """Record what a mail says of each recipient; who left speaks only of the mailbox that the reply came from."""
     for said in bounce_providers.read(bytes(report.body)):
-        left = said.auto_reply and said.flag_job_change
-        deliverability.record_report(
-            source=MAIL,
-            external_id=report.external_id,
-            recipient=said.recipient,
-            outcome=said.label,
-            evidence=said.evidence,
-            message_id=said.message_id,
-            return_token=said.return_token,
-            incoming=report,
-            says_left=left,
-            successor_name=said.successor_name if left else "",
-            successor_email=said.successor_email if left else "",
-            at=at,
-        )
+        record_mail(said, digest=report.external_id, at=at, incoming=report)
+
+
+def record_mail(said: bounce_providers.Report, *, digest: str, at: datetime, incoming: IncomingReport | None = None) -> DeliveryReport:
+    """Record what a mail says of one recipient, once, whichever way the mail came; `digest` is that of the mail.
+
+    Where the mail was passed on, the address that we wrote to is the one that we know. An automatic reply that says
+    who left speaks only of the mailbox that it came from.
+    """
+    left = said.auto_reply and said.flag_job_change
+    return deliverability.record_report(
+        source=MAIL,
+        external_id=digest,
+        recipient=said.sent_to or said.recipient,
+        outcome=said.label,
+        evidence=said.evidence,
+        message_id=said.message_id,
+        return_token=said.return_token,
+        incoming=incoming,
+        says_left=left,
+        successor_name=said.successor_name if left else "",
+        successor_email=said.successor_email if left else "",
+        at=at,
+    )
 
 
 def _hear_events(report: IncomingReport, events: Sequence[Heard], *, at: datetime) -> None:

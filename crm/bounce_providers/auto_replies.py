@@ -2,15 +2,36 @@
 
 import re
 
+from crm.bounce_providers import successors
 from crm.bounce_providers.contract import NOT_A_BOUNCE, Report
 from crm.bounce_providers.mime import ADDRESS, Mail, words
+from crm.bounce_providers.patterns import Table, read_table, without_accents
 from crm.bounce_providers.texts import from_mail_server
 
+DEPARTURES = Table(read_table("departures.toml")["rule"])
+# A personal note is short; what follows is a signature, a disclaimer or a repeated mail.
+_NOTE_CHARACTERS = 6_000
 _SUBJECT = re.compile(
-    r"^\W*(?:(?:re|aw|antw?|sv|tr)\s*:\s*)?(?:auto(?:matic|mated|matische[rs]?|matisch|matisk|m[aá]tica?|matica|response|[- ]?reply|[- ]?responder|[- ]?antwoord|[- ]?re)?\b|"
-    r"out of (?:the )?office|ooo\b|away\b|on (?:vacation|holiday|leave)|vacation|absent|abwesen|afwezig|absence|r[eé]ponse automatique|"
-    r"respuesta autom|risposta autom|resposta autom|fuera de|fuori|odpowied|自動)",
+    r"^\W*(?:(?:re|aw|antw?|sv|tr|fw)\s*:\s*)?(?:auto\b|auto[- ]?(?:reply|response|responder|antwoord|antwort)|automat\w*|out of (?:the )?office|ooo\b|"
+    r"on (?:vacation|holiday|leave)|vacation|absent|abwesen|afwezig|absence|r[eé]ponse automatique|respuesta autom|risposta autom|resposta autom|"
+    r"fuera de|fuori|odpowied|自動)",
     re.IGNORECASE,
+)
+_HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-autoreply-from", "x-auto-replied", "x-apple-action")
+# Where the mail that is answered is repeated.
+_QUOTED = re.compile(
+    r"^[ \t]*(?:>|-{2,} ?(?:original|oorspronkelijk|urspr|message d'origine|forwarded)|_{10,}$|(?:on|am|op|le) .{5,120}(?:wrote|schrieb|schreef|a [eé]crit).{0,40}:[ \t]*$|"
+    r"(?:from|van|von|de)[ \t]*:[ \t]*.{1,200}\n(?:sent|to|date|verzonden|aan|datum|gesendet|an|envoy[eé]|[aà]|date)[ \t]*:)",
+    re.IGNORECASE | re.MULTILINE,
+)
+# No sentence ends behind the day of a date ('31. Mai'), a title or an initial.
+_SENTENCES = re.compile(
+    r"(?<=[.!?])(?<!\s\d\.)(?<!\s\d\d\.)(?<!\bM\.)(?<!\b[MDdm][rsw]\.)(?<!\bMrs\.)(?<!\b[Dd]hr\.)(?<!\bIng\.)(?<!\s[A-Z]\.)[ \t\n]+(?=[A-ZÀ-ÞĀ-Ž\d\"'(])"
+    r"|\n[ \t]*\n|\n(?=[ \t]*[-*•])|(?<=[,:!])[ \t]*\n"
+)
+_FIRST_PERSON = re.compile(r"\b(i|i've|i'm|my|ik|mijn|ich|mein\w*|je|j'ai|mes|mon|ma)\b")
+_COLLEAGUE = re.compile(
+    r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|team)\b"
 )
 
 
@@ -18,8 +39,13 @@ def read(mail: Mail) -> list[Report]:
     """Give the report of an automatic reply: its recipient is the person in whose name it comes; nothing for other mail."""
     if not is_automatic(mail):
         return []
-    found = ADDRESS.search(words(mail.headers.get("from", "")))
-    return [Report(found[0] if found else "", NOT_A_BOUNCE, evidence=mail.text, auto_reply=True)]
+    person = successors.person_of(words(mail.headers.get("from", "")))
+    note = _note(mail)
+    report = Report(person.address, NOT_A_BOUNCE, evidence=note, auto_reply=True)
+    if not tells_departure(note, person, subject=words(mail.headers.get("subject", ""))):
+        return [report]
+    name, address = successors.find(sentences(note), person)
+    return [report._replace(flag_job_change=True, successor_name=name, successor_email=address)]
 
 
 def is_automatic(mail: Mail) -> bool:
@@ -31,9 +57,53 @@ def is_automatic(mail: Mail) -> bool:
     return (
         submitted not in {"", "no"}
         or "auto" in headers.get("precedence", "").lower()
-        or any(
-            name in headers
-            for name in ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-autoreply-from", "x-auto-replied")
-        )
+        or any(name in headers for name in _HEADERS)
         or bool(_SUBJECT.search(words(headers.get("subject", ""))))
     )
+
+
+def _note(mail: Mail) -> str:
+    """Give what the person wrote, without the mail that it answers."""
+    text = mail.text[:_NOTE_CHARACTERS]
+    quoted = _QUOTED.search(text)
+    return text[: quoted.start()] if quoted and text[: quoted.start()].strip() else text
+
+
+def sentences(note: str) -> list[str]:
+    """Part a note into sentences, lines that are wrapped joined."""
+    return [joined for piece in _SENTENCES.split(note) if (joined := " ".join(piece.split()))]
+
+
+def tells_departure(note: str, person: "successors.Person", *, subject: str = "") -> bool:
+    """Say whether a note tells that its person left the employer, not only the desk, the department or the address.
+
+    A sentence that says so is enough, unless it is about somebody else in a note of absence; two weak signs are
+    (a successor, a closed mailbox), unless the note names a return.
+    """
+    seen = [
+        (rule.label, folded) for each in [*sentences(note), _own_words(subject)] if (rule := DEPARTURES.first(folded := fold(each, person)))
+    ]
+    labels = {label for label, _folded in seen}
+    told = [folded for label, folded in seen if label == "left"]
+    if "returns" in labels or "stays" in labels:
+        told = [folded for folded in told if _is_own(folded, person)]
+    return bool(told) or ({"successor", "mailbox_closed"} <= labels and not labels & {"stays", "returns"})
+
+
+def _own_words(subject: str) -> str:
+    """Give the words of a subject that the person wrote: behind the colon stands the subject of our mail."""
+    return subject.partition(":")[0]
+
+
+def _is_own(folded: str, person: "successors.Person") -> bool:
+    """Say whether a sentence is about the person who writes, not about a colleague who left."""
+    if _COLLEAGUE.search(folded):
+        return any(name in folded for name in person.names)
+    return bool(_FIRST_PERSON.search(folded)) or any(name in folded for name in person.names)
+
+
+def fold(sentence: str, person: "successors.Person") -> str:
+    """Give a sentence as the table sees it: small letters, no accents, addresses as @, the employer as 'the company'."""
+    plain = without_accents(ADDRESS.sub(" @ ", sentence).replace("\u2019", "'").replace("\u00b4", "'"))
+    folded = " ".join(plain.casefold().split())
+    return person.employer.sub("the company", folded) if person.employer else folded

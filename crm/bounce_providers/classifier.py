@@ -34,7 +34,7 @@ _STATUS: dict[str, str] = _TABLE["status"]
 _CODES: dict[str, str] = _TABLE["code"]
 _HINTS: dict[str, str] = _TABLE["hint"]
 _SUBJECTS: dict[str, str] = _TABLE["subject"]
-_CODE_AND_STATUS = re.compile(r"(?<![\w.])([245]\d\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3}))?(?![\w.:@%])")
+_CODE_AND_STATUS = re.compile(r"(?<![\w.:])(4[235]\d|5[0-57]\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3}))?(?![\w.:@%])")
 _STATUS_ALONE = re.compile(r"(?<![\w.])#?([245]\.\d{1,3}\.\d{1,3})(?![\w.@])")
 
 
@@ -50,7 +50,7 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     code = smtp_code.strip() or found_code
     rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
     if rule and not rule.weak:
-        return rule.label
+        return TEMPORARY if rule.label == BLOCKED_POLICY and _passes(code, statuses) else rule.label
     exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
     return (
         exact
@@ -60,12 +60,22 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     )
 
 
+def _passes(code: str, statuses: list[str]) -> bool:
+    """Say whether the server asks to try again (4xx): whom it turns away now, it may let in tomorrow."""
+    return (code or (statuses or [""])[0])[:1] == "4"
+
+
 def _by_weak_signs(worded: str, statuses: list[str], code: str) -> str:
-    """Judge by words that many refusals share: what passes (4xx) is not a policy; then by the status's subject and the reply code."""
-    if worded and not (code[:1] == "4" and worded == BLOCKED_POLICY):
-        return worded
-    subjects = (_SUBJECTS.get(one.rpartition(".")[0], "") for one in statuses)
-    return next(filter(None, subjects), "") or _CODES.get(code, "")
+    """Judge by the words that many refusals share, by the status's subject, and by the reply code.
+
+    A policy that passes is temporary; 'temporary' words in a refusal for security (5.7) are about the security.
+    """
+    subject = next(filter(None, (_SUBJECTS.get(one.rpartition(".")[0], "") for one in statuses)), "")
+    if worded == BLOCKED_POLICY and _passes(code, statuses):
+        return TEMPORARY
+    if worded == TEMPORARY and subject == BLOCKED_POLICY:
+        return BLOCKED_POLICY
+    return worded or subject or _CODES.get(code, "")
 
 
 def _letters(hint: str) -> str:

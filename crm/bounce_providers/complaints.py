@@ -15,16 +15,17 @@ _CHALLENGING = re.compile(
     r"awaiting (confirmation|verification)|your (message|e-?mail).{0,40}(requires|awaits|needs) (verification|confirmation)|\btmda\b",
     re.IGNORECASE,
 )
-_RECEIPT = re.compile(
-    r"^\W*(read|delivered|gelesen|gelezen|lu|relayed|return receipt|leesbevestiging|lesebest\w+|disposition notification)\b\W*:?", re.I
-)
+# Servers that filter for their users (RFC 5429) refuse a mail in the form of a receipt.
+_REJECTED = re.compile(r"(automatically|was|been) rejected|could not be (delivered|displayed)|refused by", re.IGNORECASE)
 
 
 def read(mail: Mail) -> list[Report]:
     """Give the report of a complaint, a receipt or a challenge; nothing for any other mail."""
     if mail.feedback or "feedback-report" in mail.headers.get("content-type", ""):
         return [_complaint(mail)]
-    if mail.disposition or "disposition-notification" in mail.headers.get("content-type", "").lower():
+    if (mail.disposition or "disposition-notification" in mail.headers.get("content-type", "").lower()) and not _REJECTED.search(
+        mail.text[:1_000]
+    ):
         fields = parse_headers(mail.disposition.lstrip("\n"))
         return [
             Report(

@@ -33,7 +33,7 @@ _RETURNED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _BREAKS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table)\b[^>]{0,500}>", re.IGNORECASE)
-_UNSEEN = re.compile(r"<(style|script|head|title)\b.{0,20000}?</\1\s*>|<!--.{0,20000}?-->", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(r"<(!--|(?:style|script|head|title)\b)", re.IGNORECASE)
 _MAILTO = re.compile(r"<a\b[^>]{0,300}href=[\"']?mailto:([^\"'?>\s]{3,254})[^>]{0,300}>(.{0,300}?)</a>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^<>@]{0,2000}>")
 
@@ -215,11 +215,25 @@ def _told(parts: list[_Part]) -> str:
 
 def _plain(page: str) -> str:
     """Give the words of an HTML page, a line for each block; an address behind a name is kept beside it."""
-    page = _UNSEEN.sub(" ", page[:100_000])
+    page = _seen(page[:100_000])
     page = _MAILTO.sub(lambda link: link[2] if "@" in link[2] else f"{link[2]} <{link[1]}>", page)
     page = _TAG.sub(" ", _BREAKS.sub("\n", re.sub(r"[ \t]*\n[ \t]*", " ", page)))
     lines = (re.sub(r"[ \t\xa0]+", " ", line).strip() for line in html.unescape(page).split("\n"))
     return "\n".join(lines)
+
+
+def _seen(page: str) -> str:
+    """Leave out comments, styles and scripts; where one never ends, the rest is shown."""
+    small, kept, place = page.lower(), [], 0
+    for found in _UNSEEN.finditer(page):
+        closing = "-->" if found[1] == "!--" else f"</{found[1].lower()}"
+        if found.start() < place:
+            continue
+        if (end := small.find(closing, found.end())) < 0:
+            break
+        kept.append(page[place : found.start()])
+        place = end + len(closing)
+    return " ".join([*kept, page[place:]])
 
 
 def _has_returned_part(parts: list[_Part]) -> bool:

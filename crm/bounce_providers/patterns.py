@@ -4,7 +4,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,13 +40,19 @@ class Table:
         for word in self._by_word.keys() - set(self._short):
             self._by_gram.setdefault(word[:_GRAM], []).append(word)
 
-    def first(self, folded: str) -> Rule | None:
-        """Give the first rule that fits a folded text."""
+        # Storms of the same refusal come from one server; a report may judge one text for each of its recipients.
+        self.first = lru_cache(maxsize=256)(self._first)
+
+    def _first(self, folded: str) -> Rule | None:
+        """Give the first rule that fits a folded text; a weak one only if no other does."""
+        weak = None
         for place in sorted(set(self._places(folded))):
             rule, expression = self._owners[place]
-            if _compiled(expression).search(folded):
-                return rule
-        return None
+            if not (weak and rule.weak) and _compiled(expression).search(folded):
+                if not rule.weak:
+                    return rule
+                weak = rule
+        return weak
 
     def _places(self, folded: str) -> Iterator[int]:
         """Give the patterns whose words are there; the first letters of a word are looked up before the word is."""

@@ -40,6 +40,19 @@ _LABELLED = re.compile(
     r"geadresseerde|empf\S{1,3}nger|an|aan|account|name|delivered to|adres|adresse|following address(es)?( failed)?|for|local user)\b[ \t]*[:=]?\s*[<'\"(\[]{0,2}$",
     re.IGNORECASE,
 )
+# Behind such a heading stands who failed; addresses before it are those of our mail.
+_LISTED = re.compile(
+    r"\b(?:(?:following|these|intended|some|all)\b[^\n]{0,40}\b(?:recipient|address|user|people|destination|mailbox|person)|volgende[n]? (?:geadresseerde|ontvanger|adres)|"
+    r"folgende[nr]? (?:Empf|Adress)|destinataires? suivants?|(?:adresses?|personnes?) suivantes?|siguientes? destinat|seguent\w+ destinat|following:)[^\n]{0,80}\n",
+    re.IGNORECASE,
+)
+_JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{1,190})")
+_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n[ \t]*\n|\n(?=[ \t]*[-*•])")
+_GUESS = re.compile(
+    r"\b(?:may|might|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
+    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
+    re.IGNORECASE,
+)
 _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
 
 
@@ -47,7 +60,7 @@ def read(mail: Mail) -> list[Report]:
     """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
     is_bounce = looks_returned(mail)
     recipients = named_by(mail)
-    label = classifier.judge(mail.text)
+    label = classifier.judge(without_guesses(mail.text))
     if not is_bounce and (label == OTHER or not recipients):
         return []
     if not recipients:
@@ -68,10 +81,15 @@ def from_mail_server(mail: Mail) -> bool:
 
 def _report(recipient: str, mail: Mail) -> Report:
     near = said_of(recipient, mail.text)
-    label = classifier.judge(near)
+    label = classifier.judge(without_guesses(near))
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
-    return Report(recipient, label if label != OTHER else classifier.judge(mail.text), status, code, evidence=said)
+    return Report(recipient, label if label != OTHER else classifier.judge(without_guesses(mail.text)), status, code, evidence=said)
+
+
+def without_guesses(text: str) -> str:
+    """Leave out the sentences in which a mail server guesses ('the mailbox may be full, or may not exist')."""
+    return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _GUESS.search(sentence))
 
 
 def said_of(recipient: str, text: str) -> str:
@@ -91,9 +109,12 @@ def named_by(mail: Mail) -> list[str]:
         return named
     ours = _senders(mail)
     sent_to = [one for one in _addresses(mail.original, "to", "cc") if one.lower() not in ours]
-    leading, *weaker = _mentioned(mail.text, ours)
+    if "bouncedRecipients" in mail.text:
+        return _unique(_JSON_ADDRESS.findall(mail.text.partition("bouncedRecipients")[2].partition("]")[0]))
+    listed = _LISTED.search(mail.text)
+    leading, *weaker = _mentioned(mail.text[listed.end() :] if listed and ADDRESS.search(mail.text, listed.end()) else mail.text, ours)
     if leading:
-        return leading
+        return [one for one in leading if one.lower() not in ours] or leading
     if by_name := [one for one in sent_to if re.search(rf"(?<![\w@.]){re.escape(one.partition('@')[0])}(?![\w@.])", mail.text)]:
         return by_name
     for found in weaker:
@@ -120,9 +141,14 @@ def _mentioned(text: str, ours: set[str]) -> tuple[list[str], list[str], list[st
     others: list[str] = []
     for found in ADDRESS.finditer(text):
         address, before = found[0].strip("."), text[max(0, found.start() - 80) : found.start()]
-        if address.lower() in ours or address.lower().startswith(_ROLES) or _NOT_WHO.search(before.rpartition("\n")[2]):
+        is_leading = _LEADING.search("\n" + before)
+        if (
+            (address.lower() in ours and not is_leading)
+            or address.lower().startswith(_ROLES)
+            or _NOT_WHO.search(before.rpartition("\n")[2])
+        ):
             continue
-        rank = leading if _LEADING.search("\n" + before) else labelled if _LABELLED.search(before) else others
+        rank = leading if is_leading else labelled if _LABELLED.search(before) else others
         rank.append(address)
     return _unique(leading), _unique(labelled), _unique(others)
 

@@ -196,3 +196,39 @@ def test_what_a_provider_and_the_mailbox_both_tell_is_one_signal(contact, post):
     came_back(returned(sender, contact.email))
 
     assert JobChangeSignal.objects.count() == 1
+
+
+def automatic_reply(sender, message_id, *, to="crm@quorum.example"):
+    """Make what somebody's mailbox answers by itself."""
+    return f"""From: Jan <{sender}>
+To: {to}
+Subject: Automatic reply: Klopt dit nog?
+Auto-Submitted: auto-replied
+In-Reply-To: {message_id}
+References: {message_id}
+Content-Type: text/plain; charset=utf-8
+
+Thank you for your mail. I no longer work at Molen BV.
+Please contact my successor Piet de Boer, piet.deboer@molen.example.
+""".encode()
+
+
+def test_an_automatic_reply_of_the_contacts_own_says_who_left_and_who_came(post):
+    contact = ContactFactory(email="jan@molen.example")
+    _sender, message_id = mailed(contact, post)
+
+    came_back(automatic_reply(contact.email, message_id))
+
+    signal = JobChangeSignal.objects.get()
+    assert (signal.contact, signal.evidence.get().source) == (contact, "auto_reply")
+    assert (signal.successor_name, signal.successor_email) == ("Piet de Boer", "piet.deboer@molen.example")
+    assert list(Contact.objects.all()) == [contact]
+
+
+@pytest.mark.parametrize(("sender", "is_our_mail"), [("receptie@molen.example", True), ("jan@molen.example", False)])
+def test_an_automatic_reply_of_somebody_else_or_to_another_mail_changes_nothing(post, sender, is_our_mail):
+    _sender, message_id = mailed(ContactFactory(email="jan@molen.example"), post)
+
+    came_back(automatic_reply(sender, message_id if is_our_mail else "<other@elsewhere.example>"))
+
+    assert (JobChangeSignal.objects.count(), DeliveryReport.objects.get().delivery) == (0, None)
