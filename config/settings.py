@@ -210,7 +210,7 @@ BOUNCE_MAILBOX = mailbox("BOUNCE_MAILBOX_URL")
 BOUNCE_MAILBOX_DONE_FOLDER = env.str("BOUNCE_MAILBOX_DONE_FOLDER", default="")
 
 # Where people find this installation: links in mail that no browser asked for begin with it.
-PUBLIC_URL = public_url("PUBLIC_URL", default=next(iter(CSRF_TRUSTED_ORIGINS), "http://localhost:8000"))
+PUBLIC_URL = public_url("PUBLIC_URL", default=next((name for name in CSRF_TRUSTED_ORIGINS if "*" not in name), "http://localhost:8000"))
 # Whether people whose details are old are asked every night whether they are still right; a rep may ask at any time.
 ASK_FOR_DETAILS = flag("ASK_FOR_DETAILS", default=False)
 
