@@ -248,7 +248,7 @@ def dismiss(signal: JobChangeSignal, *, at: datetime, by: User | None = None) ->
 
 
 def withdraw(signal: JobChangeSignal, *, at: datetime) -> JobChangeSignal:
-    """Let later mail disprove a signal: everything is put back, as if dismissed. Raises WrongStatus as `dismiss` does."""
+    """Let later mail, or the person, disprove a signal: everything is put back, as if dismissed. Raises WrongStatus as `dismiss` does."""
     return _take_back(signal, Status.WITHDRAWN, at=at, by=None)
 
 

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
@@ -35,6 +36,8 @@ def announce(
     """
     said = {"leaves_on": leaves_on, "successor_name": successor_name.strip()[:200], "successor_email": successor_email.strip()}
     _refuse(leaves_on, str(said["successor_email"]), at=at)
+    # Accounts are claimed before their contacts, as whoever decides a signal does.
+    job_changes.claim(request.contact.account_id)
     details.answered(request, at=at)
     before = standing(request.contact)
     if before is not None:
@@ -116,6 +119,7 @@ def take_back(request: DetailsRequest, *, at: datetime) -> bool:
 
     A signal that rests on that word alone is withdrawn with all it did; what else speaks for one stays for a person to judge.
     """
+    job_changes.claim(request.contact.account_id)
     details.answered(request, at=at)
     leaving = standing(request.contact)
     if leaving is None:
@@ -144,9 +148,17 @@ def _take_back(leaving: AnnouncedLeaving, *, at: datetime) -> None:
 def act(*, at: datetime, limit: int) -> int:
     """Open the signals of leavings whose day has come, at most `limit` of them; give their number."""
     waiting = AnnouncedLeaving.objects.filter(signal=None, taken_back_at=None, leaves_on__lte=policy.day_of(at))
-    here = waiting.filter(contact__left_on=None, contact__erased_at=None).select_related("contact__account__owner", "contact__person")
+    here = waiting.filter(contact__left_on=None, contact__erased_at=None)
     # In the order in which accounts are claimed everywhere.
-    rows = list(here.order_by("contact__account_id", "pk")[:limit])
-    for leaving in rows:
+    ids = list(here.order_by("contact__account_id", "pk").values_list("pk", "contact__account_id")[:limit])
+    return sum(_act_on(here, pk, account_id, at=at) for pk, account_id in ids)
+
+
+@transaction.atomic
+def _act_on(here: QuerySet[AnnouncedLeaving], pk: int, account_id: int, *, at: datetime) -> bool:
+    """Open the signal of one of them, unless it was taken back before we had its account."""
+    job_changes.claim(account_id)
+    leaving = here.select_related("contact__account__owner", "contact__person").filter(pk=pk).first()
+    if leaving is not None:
         _open(leaving, at=at)
-    return len(rows)
+    return leaving is not None
