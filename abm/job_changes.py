@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from abm import domain_incidents, signal_effects
 from abm.errors import WrongStatus
-from abm.models import JobChangeSignal, SignalEvidence
+from abm.models import AnnouncedLeaving, JobChangeSignal, SignalEvidence
 from crm import activity_kinds, contacts, deliverability, follow_ups
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, Contact, Delivery, DeliveryReport, DmuMembership, DmuRole, FollowUp, User
@@ -41,7 +41,7 @@ def assess(report_id: int, *, at: datetime) -> JobChangeSignal | None:
     report = reports.select_related("delivery").first()
     if report is None or report.delivery is None:
         return None
-    _claim(report.delivery.account_id)
+    claim(report.delivery.account_id)
     contact = _fresh(report.delivery.contact_id)
     if contact.left_on is not None or contact.email.lower() != report.delivery.address.lower():
         return None
@@ -93,7 +93,7 @@ def _hear(report: DeliveryReport, delivery: Delivery, contact: Contact, *, at: d
     )
 
 
-def _claim(account_id: int) -> None:
+def claim(account_id: int) -> None:
     """Take an account for the rest of the transaction: who else wants its signals waits."""
     Account.objects.filter(pk=account_id).update(name=F("name"))
 
@@ -143,7 +143,7 @@ def suspect(
     Invalid for a source that does not exist or a successor's address that is none.
     """
     _refuse_evidence(source, successor_email.strip())
-    _claim(contact.account_id)
+    claim(contact.account_id)
     contact = _fresh(contact.pk)
     if contact.left_on is not None:
         raise WrongStatus(_("%(contact)s has left already.") % {"contact": contact})
@@ -206,23 +206,37 @@ def confirm(
     new_account: Account | None = None,
     new_email: str = "",
     new_job_title: str = "",
+    successor: Contact | None = None,
 ) -> JobChangeSignal:
-    """Confirm that the person left, today unless told otherwise, or that the account's domain changed.
+    """Confirm that the person left, on the day they named or today unless told otherwise, or that the account's domain changed.
 
-    A person: roles end, confirmations are withdrawn, a named successor gets the roles as assumed, and at a known new
-    employer the person is a contact too. A domain: the held person signals are dismissed with it.
+    A person: roles end, confirmations are withdrawn, a chosen or named successor gets the roles as assumed, and at a known
+    new employer the person is a contact too. A domain: the held person signals are dismissed with it.
     Raises WrongStatus when it was decided already, Invalid for a day to come or the same employer.
     """
     if new_account is not None and new_account.pk == signal.account_id:
         raise Invalid(_("This is the account that the person left."), detail={"new_account": _("Choose another account.")})
+    signal_effects.refuse_successor(signal, successor)
     row = _decide(signal, WAITING, Status.CONFIRMED, at=at, by=by)
     done = row.effects or signal_effects.opening(row, at=at)
     done += signal_effects.departing(
-        row, left_on=left_on or day_of(at), at=at, by=by, new_account=new_account, new_email=new_email, new_job_title=new_job_title
+        row,
+        left_on=left_on or _named_day(row) or day_of(at),
+        at=at,
+        by=by,
+        new_account=new_account,
+        new_email=new_email,
+        new_job_title=new_job_title,
+        successor=successor,
     )
     if row.kind == Kind.DOMAIN:
         done += signal_effects.sort_out_held(domain_incidents.held(row.account), Status.DISMISSED, at=at, by=by)
     return _write_down(signal, row, done)
+
+
+def _named_day(signal: JobChangeSignal) -> date | None:
+    """Give the day that the contact named when they announced it."""
+    return AnnouncedLeaving.objects.filter(signal=signal, taken_back_at=None).values_list("leaves_on", flat=True).first()
 
 
 def dismiss(signal: JobChangeSignal, *, at: datetime, by: User | None = None) -> JobChangeSignal:
@@ -234,7 +248,7 @@ def dismiss(signal: JobChangeSignal, *, at: datetime, by: User | None = None) ->
 
 
 def withdraw(signal: JobChangeSignal, *, at: datetime) -> JobChangeSignal:
-    """Let later mail disprove a signal: everything is put back, as if dismissed. Raises WrongStatus as `dismiss` does."""
+    """Let later mail, or the person, disprove a signal: everything is put back, as if dismissed. Raises WrongStatus as `dismiss` does."""
     return _take_back(signal, Status.WITHDRAWN, at=at, by=None)
 
 
@@ -254,7 +268,7 @@ def undo(signal: JobChangeSignal, *, at: datetime, by: User | None = None) -> Jo
     A contact that was added goes again unless somebody worked with it since; an assumed role ends, a confirmed one stays.
     Raises WrongStatus when it was not decided, Conflict when a newer signal waits or the person works there anew.
     """
-    _claim(signal.account_id)
+    claim(signal.account_id)
     newer = JobChangeSignal.objects.waiting().filter(account=signal.account_id, contact=signal.contact_id).exclude(pk=signal.pk)
     if newer.exists():
         raise Conflict(_("A newer signal waits for a decision: decide that one."))
@@ -267,7 +281,7 @@ def undo(signal: JobChangeSignal, *, at: datetime, by: User | None = None) -> Jo
 
 def _decide(signal: JobChangeSignal, before: Collection[str], after: str, *, at: datetime, by: User | None) -> JobChangeSignal:
     """Move a signal on, if it still stands where the caller needs it, and give it afresh."""
-    _claim(signal.account_id)
+    claim(signal.account_id)
     is_over = after not in WAITING
     decided = {"decided_at": at if is_over else None, "decided_by": by if is_over else None}
     if not JobChangeSignal.objects.filter(pk=signal.pk, status__in=before).update(status=after, **decided):

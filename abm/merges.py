@@ -10,6 +10,7 @@ from django.db.models import F
 from abm import engagement, score_numbers
 from abm.journey import times
 from abm.models import (
+    AnnouncedLeaving,
     ComparisonAccount,
     EngagementScore,
     JobChangeSignal,
@@ -34,11 +35,12 @@ def register() -> None:
         Way.MOVES,
         *("abm.targetaccount.account", "abm.targetrejection.account"),
         *("abm.comparisonaccount.account", "abm.comparisonaccount.resembles"),
-        *("abm.jobchangesignal.account", "abm.jobchangesignal.contact"),
+        *("abm.jobchangesignal.account", "abm.jobchangesignal.contact", "abm.announcedleaving.contact"),
     )
     relations.decide(Way.RENEWED, "abm.accountfit.account", "abm.accountstanding.account", "abm.engagementscore.account")
     relations.decide(Way.RENEWED, "abm.journeyplacement.account", "abm.phasechange.account")
     folding.settle_with("abm.jobchangesignal", _one_signal)
+    folding.settle_with("abm.announcedleaving", _last_word)
     folding.besides("crm.account", _sort_out_lists)
     folding.besides("crm.contact", _readdress_effects)
     folding.renew_with(rescore, rebuild)
@@ -54,6 +56,16 @@ def _one_signal(doing: Doing, kept_id: int, folded_id: int, /) -> None:
     if not (kept.successor_name or kept.successor_email):
         values |= {"successor_name": folded.successor_name, "successor_email": folded.successor_email}
     doing.ledger.change(JobChangeSignal, kept_id, opened_at=min(kept.opened_at, folded.opened_at), **values)
+
+
+def _last_word(doing: Doing, kept_id: int, folded_id: int, /) -> None:
+    """Let what was said last stand, of two announcements that wait for their day."""
+    kept, folded = (AnnouncedLeaving.objects.get(pk=pk) for pk in (kept_id, folded_id))
+    doing.ledger.settled["abm.announcedleaving"] += 1
+    if folded.said_at > kept.said_at:
+        names = ("leaves_on", "successor_name", "successor_email", "said_at")
+        doing.ledger.change(AnnouncedLeaving, kept_id, **{name: getattr(folded, name) for name in names})
+    doing.ledger.drop(AnnouncedLeaving.objects.filter(pk=folded_id))
 
 
 def _sort_out_lists(doing: Doing, kept_id: int, _folded_id: int, /) -> None:

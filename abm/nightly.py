@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from abm import engagement, job_changes, policy, refresh, score_numbers, states
+from abm import engagement, job_changes, leavings, policy, refresh, score_numbers, states
 from abm.models import NightlyChunk, NightlyRun, ScoreChange
 from crm import pilots, privacy
 from crm import policy as crm_policy
@@ -160,9 +160,10 @@ def _rebuild(chunk: NightlyChunk, _day: date, at: datetime) -> int:
     return _refresh_accounts(chunk, crm_policy.day_of(at), at)
 
 
-def _assess_missed_bounces(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
-    since = at - timedelta(days=policy.NIGHTLY.look_back_for_bounces_days)
-    return job_changes.assess_missed(since=since, at=at, limit=policy.NIGHTLY.bounces_per_night)
+def _judge_who_left(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    """Judge bounces whose event was lost, and act on leavings that people announced for a day that has come."""
+    since, most = at - timedelta(days=policy.NIGHTLY.look_back_for_bounces_days), policy.NIGHTLY.bounces_per_night
+    return job_changes.assess_missed(since=since, at=at, limit=most) + leavings.act(at=at, limit=most)
 
 
 def _chase_pilots(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
@@ -186,7 +187,7 @@ def _verify(chunk: NightlyChunk, _day: date, at: datetime) -> int:
 
 STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
     "accounts": _refresh_accounts,
-    "bounces": _assess_missed_bounces,
+    "bounces": _judge_who_left,
     "pilots": _chase_pilots,
     "retention": _retain,
     "history": _thin_history,

@@ -155,6 +155,11 @@ class JobChanges:
     domain_incident_addresses: int = 3
     domain_incident_share: float = 0.5
     domain_incident_hours: int = 48
+    # Successors that are offered, and signals decided at once: more than that nobody has looked at. Source: judgement.
+    candidates: int = 5
+    decided_at_once: int = 200
+    # How far back churn and the time to a successor are measured. Source: the year in which contracts and budgets run.
+    churn_days: int = 365
 
 
 @dataclass(frozen=True)

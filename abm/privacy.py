@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 
-from abm.models import JobChangeSignal, SignalEvidence
+from abm.models import AnnouncedLeaving, JobChangeSignal, SignalEvidence
 from crm import privacy
 from crm.models import Contact, DmuMembership
 
@@ -24,8 +24,19 @@ def register() -> None:
         "signal_evidence",
         privacy.Held(lambda ids: SignalEvidence.objects.filter(signal__contact__in=ids), {"text": privacy.ERASED}),
     )
+    privacy.hold("announced_leavings", privacy.Held(lambda ids: AnnouncedLeaving.objects.filter(contact__in=ids), _NAMELESS))
+    privacy.hold("announced_as_successor", privacy.Held(_announcing, _NAMELESS))
     privacy.hold("named_as_successor", privacy.Held(_naming, _NAMELESS))
     privacy.hold("evidence_of_successor", privacy.Held(_evidence_naming, {"text": privacy.ERASED}))
+
+
+def _announcing(contact_ids: Sequence[int]) -> QuerySet[AnnouncedLeaving]:
+    """Find the announcements of colleagues that name one of these contacts: by address, or by name at the account."""
+    contacts = Contact.objects.filter(pk__in=contact_ids)
+    said = AnnouncedLeaving.objects.alias(address=Lower("successor_email"), name=Lower("successor_name"))
+    here = said.filter(contact__account__in=contacts.values("account"))
+    names = {str(contact).lower() for contact in contacts.filter(erased_at=None).select_related("person")}
+    return said.filter(Q(address__in=privacy.addresses_of(contact_ids)) | Q(pk__in=here.filter(name__in=names).values("pk")))
 
 
 def _naming(contact_ids: Sequence[int]) -> QuerySet[JobChangeSignal]:

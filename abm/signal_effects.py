@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from abm.models import JobChangeSignal
 from crm import contacts, deliverability, dmu, events, follow_ups
+from crm.errors import Invalid
 from crm.models import (
     Account,
     Activity,
@@ -101,6 +102,7 @@ def departing(
     new_account: Account | None = None,
     new_email: str = "",
     new_job_title: str = "",
+    successor: Contact | None = None,
 ) -> list[Effect]:
     """Do what a confirmed job change does: the contact leaves, a successor takes the roles, the person goes on at a new employer."""
     contact = signal.contact
@@ -108,7 +110,7 @@ def departing(
         return []
     done = list(_depart(contact, left_on=left_on, at=at, by=by))
     for departure in Departure.objects.filter(contact=contact, undone_at=None):
-        done += _succeed(signal, departure, at=at, by=by)
+        done += _succeed(signal, departure, successor, at=at, by=by)
     if new_account is not None:
         done += _carry_over(contact, new_account, email=new_email, job_title=new_job_title, at=at, by=by)
     return [_effect(name, DECIDED, pk) for name, pk in done]
@@ -119,11 +121,29 @@ def _depart(contact: Contact, *, left_on: date, at: datetime, by: User | None) -
         yield "departed", contacts.depart(contact, left_on=left_on, at=at, by=by, reason=_("job change confirmed")).pk
 
 
-def _succeed(signal: JobChangeSignal, departure: Departure, *, at: datetime, by: User | None) -> Iterator[tuple[str, int]]:
-    """Give the roles that the departure ended to the successor, if one was named, as assumed."""
-    if not (signal.successor_name or signal.successor_email):
+def refuse_successor(signal: JobChangeSignal, successor: Contact | None) -> None:
+    """Raise Invalid for somebody who cannot come after: of another account, gone, or the very person."""
+    if successor is None:
         return
-    successor = _colleague(signal, departure)
+    here = Contact.objects.active().filter(pk=successor.pk, account=signal.account_id, erased_at=None)
+    if signal.contact_id is None or not here.exclude(pk=signal.contact_id).exists():
+        sentence = _("Only somebody else who works at the account can come after.")
+        raise Invalid(sentence, detail={"successor": sentence})
+
+
+def succeeding(signal: JobChangeSignal, successor: Contact, *, at: datetime, by: User | None) -> list[Effect]:
+    """Give the roles of who left to a colleague whom somebody chose later, as assumed."""
+    departures = Departure.objects.filter(contact=signal.contact, undone_at=None)
+    return [_effect(name, DECIDED, pk) for departure in departures for name, pk in _succeed(signal, departure, successor, at=at, by=by)]
+
+
+def _succeed(
+    signal: JobChangeSignal, departure: Departure, chosen: Contact | None, *, at: datetime, by: User | None
+) -> Iterator[tuple[str, int]]:
+    """Give the roles that the departure ended to the successor, if one was chosen or else named, as assumed."""
+    if chosen is None and not (signal.successor_name or signal.successor_email):
+        return
+    successor = chosen or _colleague(signal, departure)
     if successor is None:
         successor = _add_successor(signal, at=at, by=by)
         yield "added", successor.pk
@@ -141,12 +161,16 @@ def _succeed(signal: JobChangeSignal, departure: Departure, *, at: datetime, by:
 
 
 def _colleague(signal: JobChangeSignal, departure: Departure) -> Contact | None:
-    """Find the named successor among the contacts of the account: by address, without one by name."""
-    others = Contact.objects.filter(account=signal.account_id).exclude(pk=departure.contact_id).select_related("person")
+    """Find the named successor among the contacts of the account, also one who left since."""
+    return named(signal, Contact.objects.filter(account=signal.account_id).exclude(pk=departure.contact_id).select_related("person"))
+
+
+def named(signal: JobChangeSignal, others: QuerySet[Contact]) -> Contact | None:
+    """Find who was named as the successor among these: by address, without one by name."""
     if signal.successor_email:
         return others.filter(email__iexact=signal.successor_email).first()
     given, family = _names(signal)
-    return others.active().filter(person__given_name__iexact=given, person__family_name__iexact=family).first()
+    return others.filter(left_on=None, person__given_name__iexact=given, person__family_name__iexact=family).first() if given else None
 
 
 def _names(signal: JobChangeSignal) -> tuple[str, str]:

@@ -150,6 +150,15 @@ def mail(name: str, *, default: str) -> dict[str, Any]:
     return {setting: value for setting, value in found.items() if value is not None}
 
 
+def public_url(name: str, *, default: str) -> str:
+    """Read the address of the installation as a browser has it, without a path or a slash at its end."""
+    address: str = (env.str(name, default="").strip() or default).rstrip("/")
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.fragment:
+        raise ImproperlyConfigured(f"{name} must be an address such as https://crm.example.com, without a path, not {address!r}.")
+    return address
+
+
 def broker(name: str, *, default: str) -> str:
     """Read the address of the queue; the sentence never shows it, for it may hold a password."""
     address: str = env.str(name, default=default)

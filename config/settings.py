@@ -24,10 +24,11 @@ from config.environment import (
     numbers,
     one_of,
     optional_secret,
+    public_url,
     secret,
     time_zone,
 )
-from config.logs import is_no_refusal
+from config.logs import is_no_refusal, without_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -208,6 +209,11 @@ BOUNCE_MAILBOX = mailbox("BOUNCE_MAILBOX_URL")
 # What becomes of a mail there once it is stored: it is marked as read, or moved to this folder; never deleted.
 BOUNCE_MAILBOX_DONE_FOLDER = env.str("BOUNCE_MAILBOX_DONE_FOLDER", default="")
 
+# Where people find this installation: links in mail that no browser asked for begin with it.
+PUBLIC_URL = public_url("PUBLIC_URL", default=next((name for name in CSRF_TRUSTED_ORIGINS if "*" not in name), "http://localhost:8000"))
+# Whether people whose details are old are asked every night whether they are still right; a rep may ask at any time.
+ASK_FOR_DETAILS = flag("ASK_FOR_DETAILS", default=False)
+
 # --- the queue -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker("CELERY_BROKER_URL", default="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem://"):
@@ -307,6 +313,7 @@ SHARED_LOG_STEPS: list[structlog.typing.Processor] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso"),
+    without_secrets,
 ]
 structlog.configure(
     processors=[

@@ -21,6 +21,7 @@ urlpatterns = [
     path("api/v1/docs", SpectacularSwaggerSplitView.as_view(), name="docs"),
     re_path(r"^api/v1/(?P<address>.*[^/])/$", without_slash),
     re_path(r"^api/", no_such_address),
+    path("details/", include("abm.pages.urls")),
     path("hooks/delivery/<slug:provider>", delivery_hooks.receive, name="delivery_hook"),
     path("healthz", health.alive),
     path("readyz", health.ready, {"more": (nightly_runs.last_finished, health.mailbox)}),

@@ -63,10 +63,10 @@ def add(
 
 
 @transaction.atomic
-def correct(contact: Contact, *, at: datetime, by: User | None = None, **changes: str) -> Contact:
+def correct(contact: Contact, *, at: datetime, by: User | None = None, because: str = "", **changes: str) -> Contact:
     """Correct the person's names and language, or details of the job; a changed address is no longer known to be invalid.
 
-    Raise Invalid as `add` does, also for a field that cannot be corrected; Conflict for an erased contact.
+    `because` is what the history says of it, in English; who reads it sees it translated. Raise Invalid as `add` does, also for a field that cannot be corrected; Conflict for an erased contact.
     """
     row = _not_erased(Contact.objects.select_related("person"), contact)
     job = {name: changes[name].strip() for name in DETAILS if name in changes}
@@ -81,8 +81,8 @@ def correct(contact: Contact, *, at: datetime, by: User | None = None, **changes
         values["address_invalid_at"] = None
     with _first_come():
         if names:
-            _write_person(row.person, names, by=by)
-        return _write(contact, values, at=at, by=by)
+            _write_person(row.person, names, by=by, because=because)
+        return _write(contact, values, at=at, by=by, because=because)
 
 
 Written = TypeVar("Written", Contact, Person)
@@ -144,27 +144,29 @@ def _first_come() -> Iterator[None]:
         raise errors.Conflict(_("Somebody else added the same contact at this moment.")) from error
 
 
-def _write_person(person: Person, values: dict[str, str], *, by: User | None) -> None:
+def _write_person(person: Person, values: dict[str, str], *, by: User | None, because: str = "") -> None:
     Person.objects.filter(pk=person.pk).update(**values)
-    Person.history.bulk_history_create([person], update=True, default_user=by)
+    Person.history.bulk_history_create([person], update=True, default_user=by, default_change_reason=because or None)
 
 
 @transaction.atomic
-def _write(contact: Contact, values: dict[str, object], *, at: datetime, by: User | None = None, only: Q | None = None) -> Contact:
+def _write(
+    contact: Contact, values: dict[str, object], *, at: datetime, by: User | None = None, only: Q | None = None, because: str = ""
+) -> Contact:
     """Write values with their history row, and tell; raise Conflict for an erased contact, or one no longer as `only` says."""
     if not Contact.objects.filter(only or Q(), pk=contact.pk, erased_at=None).update(**values, updated_at=at):
         if Contact.objects.filter(pk=contact.pk).exclude(erased_at=None).exists():
             raise _erased()
         raise errors.Conflict(_("This contact was changed by somebody else."))
     contact.refresh_from_db()
-    Contact.history.bulk_history_create([contact], update=True, default_user=by)
+    Contact.history.bulk_history_create([contact], update=True, default_user=by, default_change_reason=because or None)
     events.tell(events.dmu_changed, account_ids=[contact.account_id])
     return contact
 
 
-def confirm_details(contact: Contact, *, at: datetime) -> Contact:
-    """Record that the details were confirmed to be right."""
-    return _write(contact, {"details_confirmed_at": at}, at=at)
+def confirm_details(contact: Contact, *, at: datetime, because: str = "") -> Contact:
+    """Record that the details were confirmed to be right; `because` as `correct` has it."""
+    return _write(contact, {"details_confirmed_at": at}, at=at, because=because)
 
 
 def suspect(contact: Contact, *, at: datetime) -> bool:

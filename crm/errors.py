@@ -88,3 +88,9 @@ def gate_sentence(missing: list[str]) -> str:
         "why": reasons,
         "count": count,
     }
+
+
+class LinkClosed(CrmError):
+    """A link that opens nothing (any more); `code` says why: unknown, expired, erased, merged or left."""
+
+    code = "unknown"

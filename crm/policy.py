@@ -95,6 +95,11 @@ class Mail:
     read_bytes: int = 262_144
     # The return path of our mail is this, a plus sign, the delivery's token, and the domain.
     return_path: str = "bounces"
+    # The page on returned mail: how far it looks back, how many domains it names, and from when one is said to block us.
+    looked_back_days: int = 30
+    domains_shown: int = 25
+    blocked_alarm_mails: int = 3
+    blocked_alarm_share: float = 0.05
     role_names: frozenset[str] = frozenset(
         {
             "abuse", "accounting", "accounts", "administratie", "admin", "billing", "boekhouding", "careers", "contact",
@@ -114,6 +119,28 @@ class Mail:
             "web.de", "xs4all.nl", "yahoo.co.uk", "yahoo.com", "zeelandnet.nl", "ziggo.nl", "zonnet.nl",
         }
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Details:
+    """How often people are asked whether their details are right, and how the page behind the link is guarded.
+
+    Source: judgement; details grow old in the time in which what a person confirmed of a deal does (`Bant.stale_after_days`).
+    """
+
+    unconfirmed_days: int = 180
+    # No second question to a contact within this time, whoever asks, and none by itself this soon after any other mail.
+    ask_every_days: int = 60
+    after_mail_days: int = 7
+    link_days: int = 30
+    # How many of the campaign's mails go out in a night: senders that burst are taken for spammers.
+    asked_per_night: int = 200
+    asked_at_once: int = 500
+    # What one link, and one network address over all links, may send in an hour.
+    answers_per_link: int = 30
+    answers_per_address: int = 60
+    # A person says to leave on a day at most so far off; beyond it the year is a slip.
+    leaving_within_days: int = 730
 
 
 @dataclass(frozen=True)
@@ -207,6 +234,7 @@ class Uploads:
 
 
 BANT = Bant()
+DETAILS = Details()
 DMU = Dmu()
 EXPORTS = Exports()
 FOLLOW_UPS = FollowUps()

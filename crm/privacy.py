@@ -24,6 +24,7 @@ from crm.models import (
     Delivery,
     DeliveryReport,
     Departure,
+    DetailsRequest,
     DmuMembership,
     FollowUp,
     MergedRecord,
@@ -39,23 +40,26 @@ _NOWHERE = Concat(Value("erased-"), Cast("pk", CharField()), Value("@invalid"))
 _SUPPRESSED_FOR_GOOD = (Suppression.Reason.OPTED_OUT, Suppression.Reason.COMPLAINED)
 
 
-def opt_out(person: Person, *, at: datetime, by: User | None = None) -> Person:
-    """Let a person get no mail of ours, at any employer, from this moment; opted out already, the first moment stays."""
-    return _opt(person, Person.objects.filter(opted_out_at=None), at, by=by)
+def opt_out(person: Person, *, at: datetime, by: User | None = None, because: str = "") -> Person:
+    """Let a person get no mail of ours, at any employer, from this moment; opted out already, the first moment stays.
+
+    `because` is what the history says of it, in English; who reads it sees it translated.
+    """
+    return _opt(person, Person.objects.filter(opted_out_at=None), at, by=by, because=because)
 
 
-def opt_in(person: Person, *, at: datetime, by: User | None = None) -> Person:
+def opt_in(person: Person, *, at: datetime, by: User | None = None, because: str = "") -> Person:
     """Let a person get mail again, as far as the person goes; a suppression of an address stays until it is released."""
-    return _opt(person, Person.objects.exclude(opted_out_at=None), None, by=by)
+    return _opt(person, Person.objects.exclude(opted_out_at=None), None, by=by, because=because)
 
 
 @transaction.atomic
-def _opt(person: Person, others: QuerySet[Person], moment: datetime | None, *, by: User | None) -> Person:
+def _opt(person: Person, others: QuerySet[Person], moment: datetime | None, *, by: User | None, because: str) -> Person:
     if Person.objects.filter(pk=person.pk).exclude(erased_at=None).exists():
         raise errors.Conflict(_("The data of this person were erased already."))
     if others.filter(pk=person.pk, erased_at=None).update(opted_out_at=moment):
         person.refresh_from_db()
-        Person.history.bulk_history_create([person], update=True, default_user=by)
+        Person.history.bulk_history_create([person], update=True, default_user=by, default_change_reason=because or None)
         _tell_accounts_of(Contact.objects.filter(person=person))
     return person
 
@@ -282,6 +286,7 @@ _HELD = {
     "contacts": Held(lambda ids: Contact.objects.filter(pk__in=ids), _JOB, erased_at=("erased_at", "updated_at")),
     "contact_history": Held(lambda ids: Contact.history.filter(id__in=ids), _JOB),
     "departures": Held(lambda ids: Departure.objects.filter(contact__in=ids), {"reason": ""}),
+    "details_requests": Held(lambda ids: DetailsRequest.objects.filter(contact__in=ids)),
     "memberships": Held(lambda ids: DmuMembership.objects.filter(contact__in=ids)),
     "membership_history": Held(lambda ids: DmuMembership.history.filter(contact_id__in=ids)),
     "confirmations": Held(lambda ids: Confirmation.objects.filter(contact__in=ids), {"evidence": ERASED, "withdrawn_because": ""}),

@@ -5,11 +5,12 @@ import logging
 from celery import Task, shared_task
 from django.conf import settings
 from django.contrib.auth.forms import PasswordResetForm
+from django.urls import reverse
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import duplicates, exports, incoming_reports, mailboxes, sessions, uploads
-from crm.models import Heartbeat, Upload
+from crm import details, duplicates, exports, incoming_reports, mailboxes, sessions, uploads
+from crm.models import Heartbeat, Upload, User
 
 logger = logging.getLogger(__name__)
 # A broker that is down; for the filesystem broker a disk that is full or not ours.
@@ -100,3 +101,20 @@ def mail_password_link(address: str, language: str, host: str, is_secure: bool) 
         if form.is_valid():
             subject, mail = "crm/mail/password_subject.txt", "crm/mail/password.txt"
             form.save(domain_override=host, use_https=is_secure, subject_template_name=subject, email_template_name=mail)
+
+
+def details_link(token: str) -> str:
+    """Give the address of the page on which a contact answers."""
+    return f"{settings.PUBLIC_URL}{reverse('details', args=[token])}"
+
+
+@shared_task
+def ask_for_details() -> int:
+    """Ask people whose details are old whether they are still right, where the organisation wants that."""
+    return details.campaign(link=details_link, at=timezone.now()) if settings.ASK_FOR_DETAILS else 0
+
+
+@shared_task
+def ask_contacts(contact_ids: list[int], user_id: int) -> int:
+    """Ask contacts whom a user chose in a list; run twice, nobody is asked twice."""
+    return details.ask_many(contact_ids, link=details_link, at=timezone.now(), by=User.objects.get(pk=user_id))

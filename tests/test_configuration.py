@@ -192,3 +192,17 @@ def test_a_mail_server_is_read_with_its_port_name_and_password(monkeypatch):
         "EMAIL_USE_TLS": True,
     }
     assert {name: found[name] for name in wanted} == wanted
+
+
+@pytest.mark.parametrize("address", ["crm.example.com", "ftp://crm.example.com", "https://crm.example.com/path", "https://", "https://a?b"])
+def test_a_public_address_that_is_none_is_refused(address, monkeypatch):
+    assert "PUBLIC_URL must be an address" in refusal(
+        lambda: environment.public_url("PUBLIC_URL", default="http://localhost:8000"), "PUBLIC_URL", address, monkeypatch
+    )
+
+
+def test_a_public_address_is_read_without_its_slash_and_an_empty_one_is_the_default(monkeypatch):
+    monkeypatch.setenv("PUBLIC_URL", " https://crm.example.com/ ")
+    assert environment.public_url("PUBLIC_URL", default="http://localhost:8000") == "https://crm.example.com"
+    monkeypatch.setenv("PUBLIC_URL", "")
+    assert environment.public_url("PUBLIC_URL", default="http://localhost:8000") == "http://localhost:8000"

@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.timezone import now
 
-from abm import engagement, icp, score_numbers
+from abm import departures, engagement, icp, score_numbers
 from abm.admin import journey, sparkline
 from abm.admin.why import did, roles_of, why
 from abm.models import AccountStanding, JobChangeSignal, SignalEvidence, StateMark, TargetAccount, TargetList
@@ -45,7 +45,17 @@ class AccountPage(CrmAccountPage):
         return TemplateResponse(request, "abm/admin/parts/did.html", {"did": did(account, explanation, contact or None)})
 
     def of_page(self, request: HttpRequest, rows: Any) -> Any:
-        return super().of_page(request, rows).annotate(slot=slot(request), score_version=scored_with())
+        today = policy.day_of(now())
+        return (
+            super()
+            .of_page(request, rows)
+            .annotate(
+                slot=slot(request),
+                score_version=scored_with(),
+                people_left=departures.left_lately(today),
+                people_there=departures.at_work(today),
+            )
+        )
 
     def panels(self, request: HttpRequest, account: Account) -> dict[str, Any]:
         today, fit = policy.day_of(now()), getattr(account, "fit", None)
@@ -61,6 +71,7 @@ class AccountPage(CrmAccountPage):
                 else [],
                 "older_version": version if version != numbers.version else "",
                 "why": why(account, explanation, crm["working_there"], roles_of(crm["coverage"])),
+                "churn": churn(account),
                 "signals": open_signals(request, account),
                 "slot": account.slot,  # type: ignore[attr-defined]
                 "journey": journey.panel(account, today=today),
@@ -87,6 +98,11 @@ def open_signals(request: HttpRequest, account: Account) -> Any:
     signals = JobChangeSignal.objects.visible_to(request.user).open().filter(account=account)
     latest = SignalEvidence.objects.filter(signal=OuterRef("pk")).order_by("-seen_at", "-pk")
     return signals.select_related("contact__person").annotate(said=Subquery(latest.values("text")[:1]))[:10]
+
+
+def churn(account: Any) -> departures.Churn:
+    """Give how many of the people we knew here have left, from what the page's own query counted."""
+    return departures.Churn(account.people_left, account.people_left + account.people_there)
 
 
 def slot(request: HttpRequest) -> Subquery:

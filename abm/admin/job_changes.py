@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.db.models import OuterRef, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timezone import now
@@ -15,33 +15,49 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from abm import job_changes
-from abm.models import JobChangeSignal, SignalEvidence
+from abm import departures, job_changes
+from abm.models import AnnouncedLeaving, JobChangeSignal, SignalEvidence
 from crm import policy
 from crm.admin import deeds
+from crm.admin.bulk import BulkPage, Deed, NothingMore
 from crm.admin.lists import ChoicesFilter, Words, WorkFilter, chip, chips
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin, doer
-from crm.models import Account
+from crm.models import Account, Contact
 
 DECIDED = (JobChangeSignal.Status.CONFIRMED, JobChangeSignal.Status.DISMISSED)
 LATEST = SignalEvidence.objects.filter(signal=OuterRef("pk")).order_by("-seen_at", "-pk")
 TONES = {"open": "assumed", "held": "missing", "confirmed": "engaged", "dismissed": "plain", "withdrawn": "plain"}
 
 
-class Confirm(forms.Form):
-    """Ask since when they are gone, and where they went if that is known."""
+CONFIRM = Deed(
+    _("Have left…"), _("Have left"), NothingMore, departures.judge_many, departures.confirm_many, departures.REASONS,
+    note=_("They leave on the day they named themselves, else today: their roles end, and a named successor gets them as assumed."),
+)  # fmt: skip
+DISMISS = Deed(
+    _("Are still there…"), _("Are still there"), NothingMore, departures.judge_many, departures.dismiss_many, departures.REASONS,
+    note=_("Everything that the signals did is put back."),
+)  # fmt: skip
 
-    left_on = deeds.day(_("left on"), required=False, help_text=_("Empty: today."))
+
+class Confirm(forms.Form):
+    """Ask since when they are gone, who comes after, and where they went if that is known."""
+
+    left_on = deeds.day(_("left on"), required=False, help_text=_("Empty: the day they named themselves, else today."))
+    successor = deeds.record(
+        _("who comes after"), required=False, help_text=_("Gets the roles as assumed. Empty: who was named, if anybody.")
+    )
     new_account = forms.ModelChoiceField(
         Account.objects.none(), label=_("New employer"), required=False, help_text=_("Only if it is an account of ours.")
     )
     new_email = deeds.address(_("address there"))
     new_job_title = deeds.line(_("job title there"), required=False, max_length=150)
 
-    def __init__(self, *args: Any, request: HttpRequest, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, request: HttpRequest, signal: JobChangeSignal, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         deeds.offer_accounts(self, "new_account", request)
+        there = Contact.objects.active().filter(account=signal.account_id, erased_at=None).exclude(pk=signal.contact_id or 0)
+        deeds.offer(self, "successor", there.select_related("person"))
 
 
 class StatusFilter(WorkFilter):
@@ -66,18 +82,24 @@ class KindFilter(ChoicesFilter):
 
 
 @admin.register(JobChangeSignal)
-class JobChangeAdmin(RecordAdmin):
+class JobChangeAdmin(BulkPage, RecordAdmin):
     """Job changes."""
 
     place = Place("selling", 6, "person_alert", _("Job changes"))
-    list_display = ["who", "account", "evidence_shown", "opened_at", "status_label", "decide"]
+    list_display = ["who", "account", "evidence_shown", "successor", "opened_at", "status_label", "decide"]
     list_display_links = ["who"]
     list_filter = [StatusFilter, KindFilter]
     list_select_related = ["account", "contact__person"]
     search_fields = ["contact__person__family_name", "account__name"]
+    list_before_template = "abm/admin/succession.html"
     change_form_outer_before_template = "abm/admin/signal_page.html"
+    bulk_deeds = {"confirm_many": CONFIRM, "dismiss_many": DISMISS}
+    nothing_yet = _("A signal opens when mail comes back, somebody answers that they left, or a colleague says so.")
     actions_detail = ["confirm", "dismiss", "undo"]
     fields = [("contact", "account"), ("kind", "status"), ("opened_at", "decided_at"), "decided_by", ("successor_name", "successor_email")]
+
+    class Media:
+        css = {"all": ["abm/job_changes.css"]}
 
     def get_queryset(self, request: HttpRequest) -> Any:
         evidence = SignalEvidence.objects.filter(signal=OuterRef("pk")).order_by()
@@ -105,7 +127,14 @@ class JobChangeAdmin(RecordAdmin):
     def evidence_shown(self, signal: Any) -> str:
         given = Counter((signal.sources or "").split())
         names = ((SignalEvidence.Source(source).label, times) for source, times in sorted(given.items()))
-        return chips(chip(f"{name} × {times}" if times > 1 else name, "plain", title=signal.said or "") for name, times in names)
+        drawn = chips(chip(f"{name} × {times}" if times > 1 else name, "plain") for name, times in names)
+        return format_html(
+            '<div class="q-evidence">{}<span class="q-said" title="{}">{}</span></div>', drawn, signal.said or "", signal.said or ""
+        )
+
+    @display(description=_("successor"))
+    def successor(self, signal: JobChangeSignal) -> str:
+        return " ".join(filter(None, [signal.successor_name, signal.successor_email])) or "–"
 
     @display(description=_("status"), ordering="status")
     def status_label(self, signal: JobChangeSignal) -> str:
@@ -118,17 +147,45 @@ class JobChangeAdmin(RecordAdmin):
             return format_html("{} {}", _button("confirm", signal, _("Has left")), _button("dismiss", signal, _("Still there")))
         return _button("undo", signal, _("Undo")) if signal.status in DECIDED else ""
 
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Show above the list how long roles stayed empty; where rows were chosen, only the deed is asked for."""
+        shown = {"succession": departures.time_to_successor(doer(request), at=now())} if request.method == "GET" else {}
+        return super().changelist_view(request, shown | (extra_context or {}))
+
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         signal = self.get_object(request, object_id) if request.method == "GET" else None
-        panels = {"signal": signal, "evidence": signal.evidence.select_related("given_by")} if signal else {}
+        panels = self.panels(request, signal) if signal else {}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | panels)
+
+    def panels(self, request: HttpRequest, signal: JobChangeSignal) -> dict[str, Any]:
+        """Collect the evidence, and who could come after as long as that can be decided here."""
+        is_open = signal.status in (*job_changes.WAITING, JobChangeSignal.Status.CONFIRMED)
+        return {
+            "signal": signal,
+            "evidence": signal.evidence.select_related("given_by"),
+            "may_appoint": is_open and self.may(request, "change", signal),
+            "candidates": departures.candidates(signal) if is_open and self.may(request, "change", signal) else [],
+            "named": " ".join(filter(None, [signal.successor_name, signal.successor_email])),
+            "why": departures.WHY,
+            "is_waiting": signal.status in job_changes.WAITING,
+            "leaving": AnnouncedLeaving.objects.filter(signal=signal).first(),
+        }
+
+    def appoint(self, request: HttpRequest, object_id: str, contact: int) -> HttpResponse:
+        """Let one of the candidates come after."""
+        signal = self.record(request, object_id)
+        successor = Contact.objects.visible_to(request.user).filter(pk=contact).first()
+        if successor is None:
+            raise Http404
+        deed = partial(departures.appoint, signal, successor=successor, by=doer(request))
+        return self.on_post(request, signal, deed, done=_("%(name)s comes after: the roles are theirs, as assumed.") % {"name": successor})
 
     @action(description=_("Has left"), url_path="confirm", icon="person_off", permissions=["change"], variant=ActionVariant.PRIMARY)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
         signal = self.record(request, object_id)
         form: forms.Form = deeds.Nothing(deeds.filled(request))
         if signal.kind == JobChangeSignal.Kind.PERSON:
-            form = Confirm(deeds.filled(request), request=request, initial={"left_on": policy.day_of(now())})
+            form = Confirm(deeds.filled(request), request=request, signal=signal, initial={"left_on": day_named(signal)})
         deed = partial(job_changes.confirm, signal, by=doer(request))
         warning = _("Their roles end, what they confirmed is withdrawn, and a named successor gets the roles as assumed. It can be undone.")
         return self.ask(request, signal, form, deed, title=_("Has left"), done=_("The job change is confirmed."), warning=warning)
@@ -164,7 +221,15 @@ class JobChangeAdmin(RecordAdmin):
         own = [
             path(f"<path:object_id>/{name}-at-once/", view, {"deed": name}, name=f"abm_jobchangesignal_{name}_at_once") for name in known
         ]
+        appoint = self.admin_site.admin_view(self.appoint)
+        own.append(path("<path:object_id>/appoint/<int:contact>/", appoint, name="abm_jobchangesignal_appoint"))
         return [*own, *super().get_urls()]
+
+
+def day_named(signal: JobChangeSignal) -> Any:
+    """Give the day of leaving that the contact named, else today."""
+    leaving = AnnouncedLeaving.objects.filter(signal=signal).first()
+    return leaving.leaves_on if leaving else policy.day_of(now())
 
 
 def _button(deed: str, signal: JobChangeSignal, label: object) -> str:

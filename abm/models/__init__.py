@@ -4,6 +4,7 @@ from abm.models.engagement import EngagementScore, ScoreChange, ScoreParameters
 from abm.models.icp import AccountFit, IdealCustomerProfile
 from abm.models.job_changes import JobChangeSignal, SignalEvidence
 from abm.models.journey import JourneyPlacement, Phase, PhaseChange
+from abm.models.leavings import AnnouncedLeaving
 from abm.models.nightly_runs import NightlyChunk, NightlyRun
 from abm.models.standings import AccountStanding
 from abm.models.states import AccountState, ContactState, DayCount, DayWeight, StateMark
@@ -13,6 +14,7 @@ __all__ = [
     "AccountFit",
     "AccountStanding",
     "AccountState",
+    "AnnouncedLeaving",
     "ComparisonAccount",
     "ContactState",
     "DayCount",

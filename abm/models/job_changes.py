@@ -51,7 +51,7 @@ class JobChangeSignal(models.Model):
         HELD = "held", _("held: the whole domain fails")
         CONFIRMED = "confirmed", _("confirmed")
         DISMISSED = "dismissed", _("dismissed")
-        WITHDRAWN = "withdrawn", _("withdrawn by later mail")
+        WITHDRAWN = "withdrawn", _("withdrawn: it was disproved")
 
     kind = models.CharField(_("kind"), max_length=6, choices=Kind, default=Kind.PERSON)
     account = models.ForeignKey(Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="job_change_signals")

@@ -39,6 +39,13 @@ class Deed(NamedTuple):
     note: Promise | str = ""
 
 
+class NothingMore(forms.Form):
+    """Ask for nothing but the click, whoever clicks."""
+
+    def __init__(self, *args: Any, user: object, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
 class NewOwner(forms.Form):
     """Ask for the new owner."""
 

@@ -49,6 +49,7 @@ class ContactPage(TimelinePage):
             "contact": contact,
             "marks": state_chips(contact),
             "may_mail": deliverability.may_mail(contact),
+            "asked": contact.details_requests.first(),
             "suppressions": suppressions(contact),
             "roles": [role_line(row) for row in contact.memberships.select_related("opportunity").order_by("until", "-since", "pk")[:20]],
             "tasks": FollowUp.objects.visible_to(request.user).open().filter(contact=contact).select_related(*TASK_PARTS)[:20],

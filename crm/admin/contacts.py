@@ -17,10 +17,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from crm import contacts, policy, privacy
+from crm import contacts, details, policy, privacy, tasks
 from crm.admin import deeds
 from crm.admin.bulk import BulkPage
 from crm.admin.contact_page import ContactPage, state_chips
+from crm.admin.details import ASK, may_be_mailed
 from crm.admin.lists import OwnerFilter, Words, WorkFilter, chip, chips
 from crm.admin.merges import Mergeable
 from crm.admin.saved_views import Tab
@@ -95,13 +96,14 @@ class ContactAdmin(BulkPage, Mergeable, ContactPage):
         Tab(_("Left"), "at_work=left"),
     )
     everything = "?at_work=all"
+    bulk_deeds = {"ask_many": ASK}
     nothing_yet = _("Add the people you know at an account, or import them from a file.")
     autocomplete_fields = ["account"]
     actions_detail = [
         "assign_role",
         "confirm_details",
         "undo_departure",
-        {"title": _("More"), "icon": "more_horiz", "items": ["depart", "opt_out", "merge_with", "person_page"]},
+        {"title": _("More"), "icon": "more_horiz", "items": ["ask_details", "depart", "opt_out", "merge_with", "person_page"]},
     ]
     add_fieldsets = [
         (
@@ -143,13 +145,21 @@ class ContactAdmin(BulkPage, Mergeable, ContactPage):
 
     def useless(self, record: Contact) -> set[str]:
         out = {"depart", "confirm_details", "assign_role"} if record.left_on else {"undo_departure"}
-        return out | ({"opt_out"} if record.person.opted_out_at else set())
+        return out | ({"opt_out"} if record.person.opted_out_at else set()) | (set() if may_be_mailed(record) else {"ask_details"})
 
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> Contact:
         return contacts.add(at=now(), by=doer(request), **as_text(values))
 
     def correct(self, request: HttpRequest, record: Any, values: dict[str, Any]) -> Any:
         return contacts.correct(record, at=now(), by=doer(request), **as_text(values))
+
+    @action(description=_("Ask them to check their details"), url_path="ask-details", icon="contact_mail", permissions=["change"])
+    def ask_details(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        contact = self.record(request, object_id)
+        deed = partial(details.ask, contact, link=tasks.details_link, by=doer(request))
+        warning = _("They get a mail with a link of their own: there they confirm, correct, or say that they leave.")
+        form, title = deeds.Nothing(deeds.filled(request)), _("Ask them to check their details")
+        return self.ask(request, contact, form, deed, title=title, done=_("The mail is on its way."), warning=warning)
 
     @action(description=_("Details are right"), url_path="confirm-details", icon="verified_user", permissions=["change"])
     def confirm_details(self, request: HttpRequest, object_id: str) -> HttpResponse:

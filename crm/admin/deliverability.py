@@ -14,6 +14,7 @@ from unfold.decorators import action, display
 from crm import deliverability, incoming_reports, policy
 from crm.admin import deeds
 from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.returned_mail import ReturnedMailPage
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin
 from crm.models import Delivery, DeliveryReport, IncomingReport, Mailbox, Suppression
@@ -50,7 +51,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
 
 
 @admin.register(DeliveryReport)
-class DeliveryReportAdmin(ReadOnlyAdmin):
+class DeliveryReportAdmin(ReturnedMailPage):
     """Reports: kept as they came."""
 
     place = Place("events", 3, "inbox", _("Delivery reports"))

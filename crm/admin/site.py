@@ -24,7 +24,7 @@ from crm.admin.deeds import DayField, MomentField, RuleForm
 from crm.admin.lists import BY_NAME
 from crm.admin.record_list import ListPage
 from crm.admin.sidebar import Place
-from crm.admin.versions import Words
+from crm.admin.versions import Words, because
 from crm.errors import Conflict, CrmError, Invalid
 from crm.models import User
 
@@ -252,7 +252,7 @@ class RememberedAdmin(SimpleHistoryAdmin, RecordAdmin):
     def set_history_delta_changes(self, request: HttpRequest, historical_records: Any, foreign_keys_are_objs: bool = True) -> None:
         super().set_history_delta_changes(request, historical_records, foreign_keys_are_objs)
         for record in historical_records:
-            record.history_change_reason = record.history_change_reason or ""  # the theme writes "None"
+            record.history_change_reason = because(record.history_change_reason)  # the theme writes "None"
 
 
 class ReadOnlyAdmin(RecordAdmin):

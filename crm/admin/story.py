@@ -16,7 +16,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from crm.admin.site import RememberedAdmin, page_of
-from crm.admin.versions import shown
+from crm.admin.versions import because, shown
 from crm.models import Account, Contact, Departure, DmuMembership, StageMove
 
 PAGE = 40
@@ -111,7 +111,7 @@ def _versions(name: str, model: Any, title: Callable[[Any, str], str], icon: str
             # What changed nothing one would read keeps its place, so that the pages meet.
             is_said = row.history_type != "~" or changes
             what = title(row, people.get(getattr(row, "contact_id", None) or row.id, "")) if is_said else ""
-            yield Told(row.at, (name, row.pk), what, row.history_user or "", row.history_change_reason or "", "", changes, icon)
+            yield Told(row.at, (name, row.pk), what, row.history_user or "", because(row.history_change_reason), "", changes, icon)
 
     return tell
 

@@ -20,6 +20,11 @@ def shown(field: Any, value: Any) -> str:
     return str(display_for_value(value, NOTHING))
 
 
+def because(reason: str | None) -> str:
+    """Say why a version came about, in the reader's language where the reason is one of the product's own."""
+    return _(reason) if reason else ""
+
+
 class Words(HistoricalRecordContextHelper):
     """What changed between two versions, on the page of a record's history."""
 

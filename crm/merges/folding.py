@@ -156,7 +156,7 @@ relations.decide(
     *("crm.account.parent", "crm.activity.account", "crm.contact.account", "crm.delivery.account", "crm.dmumembership.account"),
     *("crm.followup.account", "crm.opportunity.account", "crm.merge.account"),
     *("crm.activity.contact", "crm.confirmation.contact", "crm.delivery.contact", "crm.departure.contact", "crm.dmumembership.contact"),
-    *("crm.followup.contact", "crm.contact.person"),
+    *("crm.followup.contact", "crm.contact.person", "crm.detailsrequest.contact"),
 )
 relations.decide(
     Way.GOES,

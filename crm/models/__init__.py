@@ -4,6 +4,7 @@ from crm.models.accounts import Account
 from crm.models.activities import Activity, ActivityChange, ActivityVerdict
 from crm.models.contacts import Contact, Departure, Person
 from crm.models.deliverability import Delivery, DeliveryReport, Suppression
+from crm.models.details import DetailsRequest
 from crm.models.dmu import DmuMembership, DmuRole, Stance
 from crm.models.duplicates import AccountKey, AccountPair, ContactPair, DuplicateSweep
 from crm.models.exports import Export
@@ -34,6 +35,7 @@ __all__ = [
     "Delivery",
     "DeliveryReport",
     "Departure",
+    "DetailsRequest",
     "DmuMembership",
     "DmuRole",
     "DuplicateSweep",

@@ -50,6 +50,7 @@ class FollowUp(models.Model):
         DOMAIN_CHANGED = "domain_changed", _("domain changed")
         WARMING_UP = "warming_up", _("account warms up")
         ADDRESS_INVALID = "address_invalid", _("address invalid")
+        LEAVES_SOON = "leaves_soon", _("leaves soon")
 
     account = models.ForeignKey(
         Account, verbose_name=_("account"), null=True, blank=True, on_delete=models.CASCADE, related_name="follow_ups"
@@ -100,8 +101,8 @@ class FollowUp(models.Model):
             return self.text
         about = {"contact": self.contact, "account": self.account, "opportunity": self.opportunity} | self.facts
         about |= {name: number_format(about[name]) for name in ("score", "before") if name in self.facts}
-        if ended := self.facts.get("ends_on"):
-            about["ends_on"] = date_format(date.fromisoformat(ended), "SHORT_DATE_FORMAT")
+        for day in {"ends_on", "leaves_on"} & self.facts.keys():
+            about[day] = date_format(date.fromisoformat(self.facts[day]), "SHORT_DATE_FORMAT")
         if roles := self.facts.get("roles"):
             about["roles"] = ", ".join(gettext(role) for role in roles)
         sentence: str = str(SENTENCES[self.reason]) % about
@@ -116,4 +117,5 @@ SENTENCES: dict[str, Promise] = {
     FollowUp.Reason.DOMAIN_CHANGED: _("Mail to the whole of %(account)s fails: has it moved or been renamed?"),
     FollowUp.Reason.WARMING_UP: _("%(account)s warms up: score %(score)s, was %(before)s a week ago"),
     FollowUp.Reason.ADDRESS_INVALID: _("The address of %(contact)s at %(account)s never worked: correct it"),
+    FollowUp.Reason.LEAVES_SOON: _("%(contact)s leaves %(account)s on %(leaves_on)s: meet who comes after"),
 }

@@ -1,0 +1,1 @@
+"""Pages that people outside open, without signing in."""
