@@ -14,7 +14,7 @@ _MESSAGE_ID = re.compile(r"<[^<>\s]{3,248}>")
 _FROM_SERVER = re.compile(
     r"(mailer-daemon|postmaster)\b[^\n]*\n.{0,60}(undeliver|deliver|failure|returned|fail(ed|ure) notice)", re.IGNORECASE
 )
-_TO_HEADERS = ("x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "to")
+_TO_HEADERS = ("x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "to", "received")
 
 
 def read(raw: bytes) -> list[Report]:

@@ -152,6 +152,13 @@ def test_without_a_diagnosis_the_words_for_people_count():
     assert only(raw).label == "person_gone"
 
 
+@pytest.mark.parametrize(("number", "label"), [("67", "person_gone"), ("68", "domain_gone"), ("75", "temporary"), ("77", "other")])
+def test_how_a_delivery_program_ended_is_understood(number, label):
+    assert (
+        only(dsn(f"Final-Recipient: rfc822; a@b.example\nAction: failed\nStatus: 5.3.0\nDiagnostic-Code: X-Unix; {number}")).label == label
+    )
+
+
 def test_our_message_id_comes_from_the_returned_mail():
     assert only(dsn(recipient())).message_id == "<m1@us.example>"
 
