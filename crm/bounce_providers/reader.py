@@ -44,7 +44,7 @@ def _finished(report: Report, *, message_id: str, token: str) -> Report:
     return report._replace(
         message_id=report.message_id or message_id,
         return_token=token,
-        evidence=" ".join(report.evidence.split())[: policy.MAIL.evidence_characters],
+        evidence=" ".join(report.evidence[: 2 * policy.MAIL.evidence_characters].split())[: policy.MAIL.evidence_characters],
         flag_job_change=report.flag_job_change or report.label in JOB_CHANGES,
     )
 
@@ -63,10 +63,11 @@ def _our_message_id(mail: Mail) -> str:
 
 
 def return_token(mail: Mail) -> str:
-    """Find the token of our return path, bounces+<token>@domain, among the addresses that the mail came to."""
-    for name in _TO_HEADERS:
-        for address in ADDRESS.findall(words(mail.headers.get(name, ""))):
-            local, plus, token = address.rpartition("@")[0].partition("+")
-            if plus and token and local.lower() == policy.MAIL.return_path:
+    """Find the token of our return path, bounces+<token>@domain: among the addresses that the mail came to, else in our own mail."""
+    begins = f"{policy.MAIL.return_path}+"
+    for value in (*(mail.headers.get(name, "") for name in _TO_HEADERS), mail.original.get("return-path", "")):
+        for address in ADDRESS.findall(words(value)) if begins in value.lower() else ():
+            local, _plus, token = address.rpartition("@")[0].partition("+")
+            if token and local.lower() == policy.MAIL.return_path:
                 return str(token)
     return ""

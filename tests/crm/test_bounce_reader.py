@@ -180,6 +180,12 @@ def test_the_token_is_found_behind_the_envelope_as_well():
     assert only(raw).return_token == "t0k"
 
 
+def test_the_token_is_found_in_our_own_mail_that_came_back():
+    original = "Return-Path: <bounces+t0k@us.example>\nMessage-ID: <m1@us.example>\nTo: a@b.example"
+
+    assert only(dsn(recipient(), original=original)).return_token == "t0k"
+
+
 def test_evidence_is_short_and_on_one_line():
     report = only(dsn(recipient(said="550 5.1.1 User unknown\n " + "x" * 5_000)))
 
