@@ -42,11 +42,20 @@ def _innermost(mail: Mail) -> Mail:
 
 def _finished(report: Report, *, message_id: str, token: str) -> Report:
     return report._replace(
-        message_id=report.message_id or message_id,
-        return_token=token,
-        evidence=" ".join(report.evidence[: 2 * policy.MAIL.evidence_characters].split())[: policy.MAIL.evidence_characters],
+        recipient=_whole(report.recipient),
+        sent_to=_whole(report.sent_to),
+        message_id=_whole(report.message_id or message_id),
+        return_token=_whole(token),
+        evidence=_whole(" ".join(report.evidence[: 2 * policy.MAIL.evidence_characters].split())[: policy.MAIL.evidence_characters]),
         flag_job_change=report.flag_job_change or report.label in JOB_CHANGES,
+        successor_name=_whole(report.successor_name),
+        successor_email=_whole(report.successor_email),
     )
+
+
+def _whole(text: str) -> str:
+    """Replace halves of characters, which some encodings can smuggle in and nothing can write down."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _our_message_id(mail: Mail) -> str:

@@ -308,6 +308,13 @@ def test_nul_and_text_from_right_to_left_are_read():
     assert (report.recipient, report.label) == ("a@b.example", "person_gone")
 
 
+def test_half_a_character_is_replaced():
+    halves = note("<a@b.example>: +2AA- 550 User unknown", Content_Type="text/plain; charset=utf-7")
+
+    assert only(dsn(recipient(r"utf-8; jos\x{D800}@b.example"))).recipient == "jos?@b.example"
+    assert only(halves).evidence.encode()
+
+
 def test_a_text_in_a_wrong_charset_is_read():
     raw = note("<a@b.example>: Das Postfach ist überfüllt").decode().encode("latin-1")
 
