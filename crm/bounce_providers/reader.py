@@ -14,7 +14,7 @@ _MESSAGE_ID = re.compile(r"<[^<>\s]{3,248}>")
 _FROM_SERVER = re.compile(
     r"(mailer-daemon|postmaster)\b[^\n]*\n.{0,60}(undeliver|deliver|failure|returned|fail(ed|ure) notice)", re.IGNORECASE
 )
-_TO_HEADERS = ("x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "to")
+_TO_HEADERS = ("x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "x-rcpt-to", "to", "received")
 
 
 def read(raw: bytes) -> list[Report]:
@@ -42,11 +42,20 @@ def _innermost(mail: Mail) -> Mail:
 
 def _finished(report: Report, *, message_id: str, token: str) -> Report:
     return report._replace(
-        message_id=report.message_id or message_id,
-        return_token=token,
-        evidence=" ".join(report.evidence.split())[: policy.MAIL.evidence_characters],
+        recipient=_whole(report.recipient),
+        sent_to=_whole(report.sent_to),
+        message_id=_whole(report.message_id or message_id),
+        return_token=_whole(token),
+        evidence=_whole(" ".join(report.evidence[: 2 * policy.MAIL.evidence_characters].split())[: policy.MAIL.evidence_characters]),
         flag_job_change=report.flag_job_change or report.label in JOB_CHANGES,
+        successor_name=_whole(report.successor_name),
+        successor_email=_whole(report.successor_email),
     )
+
+
+def _whole(text: str) -> str:
+    """Replace halves of characters, which some encodings can smuggle in and nothing can write down."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _our_message_id(mail: Mail) -> str:
@@ -63,10 +72,11 @@ def _our_message_id(mail: Mail) -> str:
 
 
 def return_token(mail: Mail) -> str:
-    """Find the token of our return path, bounces+<token>@domain, among the addresses that the mail came to."""
-    for name in _TO_HEADERS:
-        for address in ADDRESS.findall(words(mail.headers.get(name, ""))):
-            local, plus, token = address.rpartition("@")[0].partition("+")
-            if plus and token and local.lower() == policy.MAIL.return_path:
+    """Find the token of our return path, bounces+<token>@domain: among the addresses that the mail came to, else in our own mail."""
+    begins = f"{policy.MAIL.return_path}+"
+    for value in (*(mail.headers.get(name, "") for name in _TO_HEADERS), mail.original.get("return-path", "")):
+        for address in ADDRESS.findall(words(value)) if begins in value.lower() else ():
+            local, _plus, token = address.rpartition("@")[0].partition("+")
+            if token and local.lower() == policy.MAIL.return_path:
                 return str(token)
     return ""

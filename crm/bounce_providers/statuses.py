@@ -13,6 +13,9 @@ _WENT_WELL = {"delivered", "relayed", "expanded"}
 _ADDRESS_FIELDS = ("final-recipient", "original-recipient", "x-actual-recipient")
 # utf-8-addr-xtext of RFC 6533: \x{E9} stands for é.
 _HEX_SIGN = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+# How a local delivery program ended, by sysexits.h; the other numbers say nothing of the recipient.
+_EXIT_CODE = re.compile(r"^\s*x-unix\s*;\s*(\d{1,3})\s*$", re.IGNORECASE)
+_EXITS = {"67": "user unknown", "68": "host unknown", "75": "temporary failure"}
 _TYPE = re.compile(r"^\s*[A-Za-z0-9-]{1,40}\s*;\s*")
 
 
@@ -61,7 +64,9 @@ def _report(fields: dict[str, str], mail: Mail) -> Report | None:
     if not recipient and not action and "status" not in fields:
         return None
     status = next(iter(re.findall(r"[245]\.\d{1,3}\.\d{1,3}", fields.get("status", ""))), "")
-    said = _TYPE.sub("", fields.get("diagnostic-code", ""))
+    diagnosis = fields.get("diagnostic-code", "")
+    exit_code = _EXIT_CODE.match(diagnosis)
+    said = _EXITS.get(exit_code[1], exit_code[1]) if exit_code else _TYPE.sub("", diagnosis)
     code, own_status = classifier.codes(said)
     if action in _WENT_WELL or (status[:1] == "2" and action != "failed"):
         label = NOT_A_BOUNCE

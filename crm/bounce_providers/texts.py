@@ -16,7 +16,7 @@ from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
 _NEARBY = 1_200
 _MAILER = re.compile(
     r"mailer[-_ .]?daemon|post ?master|mail ?delivery|mail ?(system|administrator|server)|\bdaemon\b|mdaemon|delivery[-_ .]?(sub)?system|"
-    r"bounces?\b|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery",
+    r"bounces?\b|microsoftexchange|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(
@@ -27,6 +27,12 @@ _SUBJECT = re.compile(
     r"onbestelbaar|niet (af)?(gel|be)\w+|unzustellbar|nicht zu(ge)?stell|zustell|fehler|non (remis|distribu|deliv|d[eé]livr)|[eé]chec|impossible de|"
     r"no (se ha )?(podido )?entreg|no entregado|mancata consegna|mancato recapito|impossibile|niedostarcz|n[aã]o entregue|недостав|не доставл|"
     r"配信|送信エラー|エラー|未达|退信|无法|系统退信",
+    re.IGNORECASE,
+)
+# No person's automatic reply begins like this.
+_NOTICE = re.compile(
+    r"\W*(?:undeliver|returned mail|failure notice|mail delivery|delivery (?:status|fail|has failed|incomplete|delayed|notification)|message (?:undeliver|delivery)|"
+    r"onbestelbaar|unzustellbar|nicht zustellbar|non remis|no se puede entregar|mancato recapito|niet bezorgd)",
     re.IGNORECASE,
 )
 # After these an address is somebody to write to, not who failed.
@@ -75,9 +81,14 @@ def looks_returned(mail: Mail) -> bool:
 
 
 def from_mail_server(mail: Mail) -> bool:
-    """Say whether the headers show a mail server as the writer, whatever the subject."""
+    """Say whether sender, kind or the first words of the subject show a mail server as the writer."""
     headers = mail.headers
-    return "x-failed-recipients" in headers or mail.kind == "multipart/report" or bool(_MAILER.search(words(headers.get("from", ""))))
+    return (
+        "x-failed-recipients" in headers
+        or mail.kind == "multipart/report"
+        or bool(_MAILER.search(words(headers.get("from", ""))))
+        or bool(_NOTICE.match(words(headers.get("subject", ""))))
+    )
 
 
 def _report(recipient: str, mail: Mail) -> Report:

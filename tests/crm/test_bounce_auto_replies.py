@@ -153,6 +153,12 @@ def test_a_persons_own_letter_is_no_automatic_reply():
     assert (report.auto_reply, report.flag_job_change, report.label) == (False, False, "not_a_bounce")
 
 
+def test_a_notice_of_a_mail_server_is_no_automatic_reply_though_it_is_marked_as_one():
+    report = reply("<j.smit@b.example>: 550 User unknown", subject="Undeliverable: Question", sender="Outlook <help@b.example>")
+
+    assert (report.auto_reply, report.recipient, report.label) == (False, "j.smit@b.example", "person_gone")
+
+
 def test_a_page_is_read_like_a_plain_note():
     marks = "Auto-Submitted: auto-replied\nMIME-Version: 1.0"
     raw = (

@@ -152,6 +152,13 @@ def test_without_a_diagnosis_the_words_for_people_count():
     assert only(raw).label == "person_gone"
 
 
+@pytest.mark.parametrize(("number", "label"), [("67", "person_gone"), ("68", "domain_gone"), ("75", "temporary"), ("77", "other")])
+def test_how_a_delivery_program_ended_is_understood(number, label):
+    assert (
+        only(dsn(f"Final-Recipient: rfc822; a@b.example\nAction: failed\nStatus: 5.3.0\nDiagnostic-Code: X-Unix; {number}")).label == label
+    )
+
+
 def test_our_message_id_comes_from_the_returned_mail():
     assert only(dsn(recipient())).message_id == "<m1@us.example>"
 
@@ -171,6 +178,12 @@ def test_the_token_is_found_behind_the_envelope_as_well():
     raw = b"Delivered-To: bounces+t0k@us.example\n" + dsn(recipient())
 
     assert only(raw).return_token == "t0k"
+
+
+def test_the_token_is_found_in_our_own_mail_that_came_back():
+    original = "Return-Path: <bounces+t0k@us.example>\nMessage-ID: <m1@us.example>\nTo: a@b.example"
+
+    assert only(dsn(recipient(), original=original)).return_token == "t0k"
 
 
 def test_evidence_is_short_and_on_one_line():
@@ -293,6 +306,13 @@ def test_nul_and_text_from_right_to_left_are_read():
     report = only(note("<a@b.example>:\x00 \u202e\u05d4\u05de\u05e9\u05ea\u05de\u05e9 550 User unknown"))
 
     assert (report.recipient, report.label) == ("a@b.example", "person_gone")
+
+
+def test_half_a_character_is_replaced():
+    halves = note("<a@b.example>: +2AA- 550 User unknown", Content_Type="text/plain; charset=utf-7")
+
+    assert only(dsn(recipient(r"utf-8; jos\x{D800}@b.example"))).recipient == "jos?@b.example"
+    assert only(halves).evidence.encode()
 
 
 def test_a_text_in_a_wrong_charset_is_read():
