@@ -276,6 +276,7 @@ HOSTILE = {
     "a charset that is none": b"From: MAILER-DAEMON@x\nContent-Type: text/plain; charset=punycode\n\n" + b"a-" * 100_000,
     "spaces": b"From: MAILER-DAEMON@x\nSubject: failure notice\n\nuser" + b" " * 200_000 + b"unknown",
     "quotes": b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b'"' * 100_000,
+    "a note of names": b"From: a@b.example\nAuto-Submitted: auto-replied\n\nI have left the company. " + b"De " * 20_000,
     "words that rules begin with": b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b"the user mailbox account is " * 8_000,
 }  # fmt: skip
 
