@@ -130,7 +130,7 @@ class _NoWayRound(urllib.request.HTTPRedirectHandler):
 
 
 def _get(url: str) -> bytes:
-    # Without the proxy's help there may be no way out; its variables are honoured.
+    # Proxies of the environment are honoured: there may be no other way out.
     opener = urllib.request.build_opener(_NoWayRound)
     with opener.open(url, timeout=SECONDS) as answer:
         return bytes(answer.read(CERTIFICATE_BYTES))

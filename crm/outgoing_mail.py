@@ -40,6 +40,8 @@ def send(
     """
     if not deliverability.may_mail(contact):
         raise errors.NotAllowed(_("No mail may go to %(contact)s: opted out, gone, or no good address.") % {"contact": contact})
+    # Somebody may have corrected the address since the caller read it.
+    contact.refresh_from_db(fields=["email"])
     _refuse_url(unsubscribe_url)
     _refuse_breaks(subject, sender, reply_to)
     token = return_path.make_token(contact.email)

@@ -153,13 +153,19 @@ class IncomingReportAdmin(ReadOnlyAdmin):
     def as_it_came(self, report: IncomingReport) -> str:
         """Show the beginning; a mail is text of strangers, so it is shown as text and nothing else."""
         return (
-            format_html("<pre>{}</pre>", bytes(report.body)[:SHOWN_BYTES].decode(errors="replace")) if report.body else str(_("let go of"))
+            format_html('<pre class="q-as-it-came">{}</pre>', bytes(report.body)[:SHOWN_BYTES].decode(errors="replace"))
+            if report.body
+            else str(_("let go of"))
         )
 
     def useless(self, record: IncomingReport) -> set[str]:
         return {"try_again"} if record.done_at or not record.body else set()
 
-    @action(description=_("Try again"), url_path="try-again", icon="refresh", permissions=["change"])
+    def has_try_permission(self, request: HttpRequest, _obj: object = None) -> bool:
+        """Say whether the user may have reports read again; nobody changes one."""
+        return self.may(request, "change")
+
+    @action(description=_("Try again"), url_path="try-again", icon="refresh", permissions=["try"])
     def try_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
         title, done = _("Read this report again"), _("A worker tries it within a minute.")

@@ -4,8 +4,9 @@ The rules are rows of rules.toml, in order: the first that fits decides.
 """
 
 import re
+from functools import lru_cache
 
-from crm.bounce_providers.contract import BLOCKED_POLICY, OTHER, OUTCOMES, TEMPORARY
+from crm.bounce_providers.contract import BLOCKED_POLICY, JOB_CHANGES, OTHER, OUTCOMES, TEMPORARY
 from crm.bounce_providers.patterns import Table, read_table, without_accents
 
 # More than any diagnosis; what follows in a longer text is not about the reason.
@@ -49,9 +50,11 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     statuses = [code for code in (_clean(found_status), _clean(status)) if code]
     code = smtp_code.strip() or found_code
     rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
-    if rule and not rule.weak:
-        return TEMPORARY if rule.label == BLOCKED_POLICY and _passes(code, statuses) else rule.label
     exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
+    if rule and not rule.weak:
+        # 4.4: what failed was the way there, whatever a server on it said last.
+        is_on_the_way = rule.label in JOB_CHANGES and any(one.startswith("4.4.") for one in statuses)
+        return TEMPORARY if is_on_the_way or (rule.label == BLOCKED_POLICY and _passes(code, statuses)) else rule.label
     return (
         exact
         or _by_weak_signs(rule.label if rule else "", statuses, code)
@@ -71,7 +74,7 @@ def _by_weak_signs(worded: str, statuses: list[str], code: str) -> str:
     A policy that passes is temporary; 'temporary' words in a refusal for security (5.7) are about the security.
     """
     subject = next(filter(None, (_SUBJECTS.get(one.rpartition(".")[0], "") for one in statuses)), "")
-    if worded == BLOCKED_POLICY and _passes(code, statuses):
+    if worded in {BLOCKED_POLICY, OTHER} and _passes(code, statuses):
         return TEMPORARY
     if worded == TEMPORARY and subject == BLOCKED_POLICY:
         return BLOCKED_POLICY
@@ -93,6 +96,7 @@ def _by_class(found: list[str]) -> str:
     return TEMPORARY if any(code[:1] == "4" for code in list(filter(None, found))[:1]) else OTHER
 
 
+@lru_cache(maxsize=64)
 def codes(text: str) -> tuple[str, str]:
     """Find the reply code and the enhanced status that a text names first; empty where it names none."""
     text = text[:JUDGED_CHARACTERS]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from email.errors import HeaderParseError
 from email.header import decode_header
+from itertools import islice
 from typing import NamedTuple
 
 from crm import policy
@@ -25,6 +26,7 @@ _SLOW_CODECS = {"punycode", "idna", "unicode_escape", "raw_unicode_escape"}
 
 _ADDRESS = r"""(?:"[^"\s@]{1,64}"|[^\s<>()\[\]:;,"'`|=@\\]{1,64})@(?:\[[\d.:A-Fa-f]{3,45}\]|[^\s<>()\[\]:;,"'`|/@&?!=*\\]{1,190})"""
 ADDRESS = re.compile(_ADDRESS)
+_HEADER = re.compile(r"^([!-9;-~]{1,70})[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _HEADER_LINE = re.compile(r"^[!-9;-~]{1,70}:(?=[ \t\n]|\S)")
 # Where a mail without parts begins to repeat ours: a run of header lines that starts with one of these.
 _RETURNED = re.compile(
@@ -102,17 +104,9 @@ def read_headers(head: bytes) -> Headers:
 def parse_headers(block: str) -> Headers:
     """Give the headers of a block of text, folded lines joined."""
     found: dict[str, str] = {}
-    name = ""
-    for line in block.split("\n", MOST_HEADERS * 4)[: MOST_HEADERS * 4]:
-        if line[:1] in {" ", "\t"}:
-            if name and len(found[name]) < HEADER_CHARACTERS:
-                found[name] += " " + line.strip()
-            continue
-        before, colon, value = line.partition(":")
-        key = before.strip().lower()
-        name = key if colon and key and " " not in key and key not in found and len(found) < MOST_HEADERS else ""
-        if name:
-            found[name] = value.strip()[:HEADER_CHARACTERS]
+    for name, value in islice(_HEADER.findall(block), MOST_HEADERS):
+        if (key := name.lower()) not in found:
+            found[key] = " ".join(value[:HEADER_CHARACTERS].split())
     return found
 
 
@@ -259,6 +253,8 @@ def _without_original(text: str) -> tuple[str, str]:
     for found in _RETURNED.finditer(text):
         block = _unquoted(text[found.start() : found.start() + 2_000])
         lines = [line for line in block.split("\n")[:12] if line[:1] not in {" ", "\t"}]
-        if sum(bool(_HEADER_LINE.match(line)) for line in lines[:4]) >= 2:
+        # A notice may name subject and date of our mail; the mail itself has more to say.
+        needed = 3 if "\n" in found[0] else 2
+        if all(_HEADER_LINE.match(line) for line in lines[:needed]) and len(lines) >= needed:
             return text[: found.start()], text[found.start() :]
     return text, ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from crm.bounce_providers import classifier
 from crm.bounce_providers.contract import MAILBOX_MOVED, NOT_A_BOUNCE, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Mail
-from crm.bounce_providers.texts import named_by, said_of, without_guesses
+from crm.bounce_providers.texts import judge_words, named_by, said_of
 
 MOST_RECIPIENTS = 200
 _WENT_WELL = {"delivered", "relayed", "expanded"}
@@ -75,8 +75,8 @@ def _report(fields: dict[str, str], mail: Mail) -> Report | None:
 def _label(said: str, status: str, action: str, recipient: str, mail: Mail) -> str:
     label = classifier.judge(said, status=status)
     if (label == OTHER and status[2:] in {"", "0.0"}) or not said:
-        label = classifier.judge(without_guesses(said_of(recipient, mail.text)), status=status)
-        label = label if label != OTHER else classifier.judge(without_guesses(mail.text), status=status)
+        label = judge_words(said_of(recipient, mail.text), status=status)
+        label = label if label != OTHER else judge_words(mail.text, status=status)
     # A notice of delay may quote 'user unknown' of a server that verifies addresses; the person is not gone yet.
     return TEMPORARY if action == "delayed" and label in {PERSON_GONE, MAILBOX_MOVED, OTHER} else label
 

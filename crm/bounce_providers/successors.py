@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from email.utils import parseaddr
+from itertools import islice
 from typing import NamedTuple
 
 from crm import policy
@@ -26,17 +27,24 @@ _NO_NAME = re.compile(
     r"please|kind|best|regards|dear|hello|hi|thank|thanks|for|the|our|your|my|you|tel|phone|mobile|telefoon|telefon|mobiel|fax|e-?mail|mail|"
     r"met|groet|groeten|vriendelijke|beste|geachte|hallo|dank|voor|bij|neem|uw|mijn|mit|freundlichen|gr[uü]ssen|gr[uü]ßen|sehr|geehrte|damen|herren|bitte|ihre|ihr|mein|meine|"
     r"bonjour|cordialement|bien|merci|veuillez|pour|votre|vos|mon|ma|monday|tuesday|wednesday|thursday|friday|january|february|march|april|may|june|july|august|september|"
-    r"ask|call|write|send|email|try|see|use|new|now|also|all|any|vraag|bel|stuur|schrijf|alle|nieuwe|neue|rufen|fragen|schreiben|wenden|contactez|ecrivez|[eé]crivez|adressez|appelez|"
+    r"kolleg(?:e|en|in)|collega|colleague|coll[eè]gue|nachfolger(?:in)?|ansprechpartner(?:in)?|vertretung|opvolg(?:er|ster)|successor|successeur|ask|call|write|send|email|try|see|use|new|now|also|all|any|vraag|bel|stuur|schrijf|alle|nieuwe|neue|rufen|fragen|schreiben|wenden|contactez|ecrivez|[eé]crivez|adressez|appelez|"
     r"october|november|december|januari|februari|maart|mei|juni|juli|augustus|oktober|januar|februar|m[aä]rz|mai|dezember|if|in|on|as|at|from|since|sinds|per|vanaf|seit|ab|"
     r"zum|depuis|this|these|deze|dieses|cette|is|was|will|has|have|ik|ich|je|i|we|wij|wir|nous|contact|kontakt|vragen|fragen|anfragen|questions|linkedin|director)\b",
     re.IGNORECASE,
 )
 _CUE = re.compile(
     r"(?:successor|opvolg(?:er|ster)|nachfolger(?:in)?|successeur|rempla[cç]ant[e]?|replacement|vervang(?:er|ster)|taken over by|overgenomen door|[uü]bernommen von|"
-    r"[uü]bernimmt|neemt|takes over|will take over|has taken over|reprend|repris(?:es?)? par|replaced by|vervangen door|assur[eé]e?s? par|contact(?:ing)?|contacteer|contacter|"
+    r"[uü]bernimmt|nimmt(?: nun| jetzt| ab sofort)?|neemt|takes over|will take over|has taken over|reprend|repris(?:es?)? par|replaced by|vervangen door|assur[eé]e?s? par|contact(?:ing)?|contacteer|contacter|"
     r"contact op(?:nemen)? met|terecht bij|wenden (?:sie sich )?(?:bitte )?(?:k[uü]nftig |ab sofort )?an|richten (?:sie .{0,40} )?an|ansprechpartner(?:in)?|aanspreekpunt|contactpersoon|"
     r"point of contact|new contact|adresser? (?:[aà]|au)|joindre|interlocut(?:eur|rice)|turn to|reach out to|get in touch with|speak to|write to|e-?mail|mail|mailen|(?:stuur|send).{0,40}(?:naar|to)|"
     r"colleague|collega|kolleg(?:e|en|in)|coll[eè]gue|[eé]crire [aà]|bereikbaar|helpen|assist|by|door|von|par|an|met|to|bei|bij|[aà])[ \t:,]*(?:is|ist|est|wird|now|nu|nun|jetzt|d[eé]sormais)?[ \t:,]*$",
+    re.IGNORECASE,
+)
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ø": "oe", "å": "aa", "æ": "ae"})
+_TAKES_OVER = re.compile(
+    r"(?:\s*\([^)]{0,60}\))?[^.]{0,10}\b(?:is (?:my|his|her) successor|is (?:now )?(?:the person|your|dealing|handling)|(?:looks|is looking) after|has (?:assumed|picked up)|will (?:be your|handle|assist|help|deal)|"
+    r"is (?:nu )?uw|helpt (?:u|je)|ist (?:nun |jetzt |ab sofort |k[uü]nftig )?(?:ihr|f[uü]r sie)|hilft ihnen|wahr\b|est (?:d[eé]sormais )?votre|(?:has taken|takes|will take|is taking) over|neemt|heeft .{0,60}overgenomen|volgt (?:mij|hem|haar) op|"
+    r"[uü]bernimmt|hat .{0,60}(?:[uü]bernommen|angetreten)|angetreten|reprend|me remplace|assure d[eé]sormais|a repris|prend (?:ma|sa) (?:suite|rel[eè]ve)|lui succ[eè]de|me succ[eè]de)",
     re.IGNORECASE,
 )
 # The person's own way on, not the successor's.
@@ -46,6 +54,10 @@ _OWN = re.compile(
     r"ik ben te bereiken|i can be reached|keep in touch|in contact blijven|stay in touch|in touch with me|linkedin)\b"
 )
 _TO_NOBODY = re.compile(r"\b(unsubscribe|abmelden|afmelden|desabonner|remove|verwijder|delete)\b")
+
+
+# A cue stands within so many letters before a name; a note names few people.
+_CUE_CHARACTERS, _MOST_NAMES = 120, 20
 
 
 class Person(NamedTuple):
@@ -126,19 +138,23 @@ def _looks_personal(local: str) -> bool:
 
 
 def _upto(text: str, name: str) -> str:
-    return _TITLES.sub("", text[: text.rfind(name)] if name in text else text)
+    """Give the words right before a name."""
+    before = text[: text.rfind(name)] if name in text else text
+    return _TITLES.sub("", before[-_CUE_CHARACTERS:])
 
 
 def _fits(name: str, local: str) -> bool:
     """Say whether a local part is made from a name: a part of it, or its first letters."""
     parts = [part for part in re.split(r"[\s.'’-]+", plain(name)) if part]
     letters = re.sub(r"[^a-z]", "", without_accents(local))
-    return any(len(part) > 2 and part in letters for part in parts) or letters == "".join(part[0] for part in parts)
+    # Germans write ü as ue in addresses.
+    spelled = [part for part in re.split(r"[\s.'’-]+", name.casefold().translate(_UMLAUTS)) if part]
+    return any(len(part) > 2 and part in letters for part in parts + spelled) or letters == "".join(part[0] for part in parts)
 
 
 def _names(text: str, person: Person) -> Iterator[str]:
     """Give the names of people in a text, without titles, the person's own, and words that only look like names."""
-    for found in _NAME.finditer(_TITLES.sub("", text)):
+    for found in islice(_NAME.finditer(_TITLES.sub("", text)), _MOST_NAMES):
         name = " ".join(found[0].split()).strip(" .,")
         while name and (odd := _NO_NAME.match(name)):
             name = name[odd.end() :].strip(" .,:")
@@ -151,8 +167,5 @@ def _cued(sentence: str, person: Person) -> Iterator[str]:
     """Give the names that stand behind a word such as 'successor' or 'contact'."""
     bare = _TITLES.sub("", sentence)
     for name in _names(sentence, person):
-        if _CUE.search(_upto(bare, name)) or re.match(
-            r"[^.]{0,10}\b(is (my|his|her) successor|takes over|will take over|neemt|[uü]bernimmt|reprend)",
-            bare[bare.rfind(name) + len(name) :],
-        ):
+        if _CUE.search(_upto(bare, name)) or _TAKES_OVER.match(bare[bare.rfind(name) + len(name) :]):
             yield name

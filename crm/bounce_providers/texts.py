@@ -4,11 +4,12 @@ import email
 import re
 from collections.abc import Iterable
 from email import policy as mail_policies
+from functools import lru_cache
 
 from flufl.bounce import all_failures
 
 from crm.bounce_providers import classifier
-from crm.bounce_providers.contract import OTHER, Report
+from crm.bounce_providers.contract import JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
 
 # What follows an address this far still speaks of it.
@@ -60,7 +61,7 @@ def read(mail: Mail) -> list[Report]:
     """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
     is_bounce = looks_returned(mail)
     recipients = named_by(mail)
-    label = classifier.judge(without_guesses(mail.text))
+    label = judge_words(mail.text)
     if not is_bounce and (label == OTHER or not recipients):
         return []
     if not recipients:
@@ -81,14 +82,41 @@ def from_mail_server(mail: Mail) -> bool:
 
 def _report(recipient: str, mail: Mail) -> Report:
     near = said_of(recipient, mail.text)
-    label = classifier.judge(without_guesses(near))
+    label = judge_words(near)
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
-    return Report(recipient, label if label != OTHER else classifier.judge(without_guesses(mail.text)), status, code, evidence=said)
+    label = label if label != OTHER else judge_words(mail.text)
+    return Report(recipient, label if label != OTHER else _by_subject(mail), status, code, evidence=said)
 
 
+def judge_words(text: str, *, status: str = "") -> str:
+    """Judge what a mail server tells people: not by its guesses, nor where it lists all that can be wrong."""
+    text = without_guesses(text)
+    label = classifier.judge(text, status=status)
+    if label in JOB_CHANGES | {MAILBOX_FULL} and not status and classifier.codes(text) == ("", "") and _lists_causes(text):
+        return OTHER
+    return label
+
+
+def _lists_causes(text: str) -> bool:
+    """Say whether sentences of a text name causes that exclude each other."""
+    rules = (classifier.RULES.first(classifier.fold(sentence)) for sentence in _SENTENCE_END.split(text)[:60])
+    causes = {rule.label for rule in rules if rule and not rule.weak}
+    return {PERSON_GONE, MAILBOX_FULL} <= causes or len(causes) > 2
+
+
+def _by_subject(mail: Mail) -> str:
+    """Judge by the subject, but only as far as it cannot be the subject of our own mail that makes a person gone."""
+    label = classifier.judge(words(mail.headers.get("subject", "")))
+    return label if label in {TEMPORARY, MAILBOX_FULL} else OTHER
+
+
+@lru_cache(maxsize=32)
 def without_guesses(text: str) -> str:
     """Leave out the sentences in which a mail server guesses ('the mailbox may be full, or may not exist')."""
+    text = text[: classifier.JUDGED_CHARACTERS]
+    if not _GUESS.search(text):
+        return text
     return " ".join(sentence for sentence in _SENTENCE_END.split(text) if not _GUESS.search(sentence))
 
 

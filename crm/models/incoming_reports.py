@@ -4,6 +4,8 @@ from typing import Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 
@@ -42,7 +44,7 @@ class IncomingReport(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.source} {self.external_id}"
+        return f"{self.source}, {date_format(localtime(self.received_at), 'DATETIME_FORMAT')}"
 
 
 class Mailbox(models.Model):

@@ -116,6 +116,18 @@ def test_who_took_over_is_named(text, name, address):
     assert (report.successor_name, report.successor_email) == (name, address)
 
 
+def test_notes_in_four_languages_are_read_rightly():
+    rows = [line.split("|", 3) for line in (FOLDER / "notes.txt").read_text(encoding="utf-8").splitlines()[1:]]
+
+    read_as = [(kind, name, address, reply(note.replace(r"\n", "\n"))) for kind, name, address, note in rows]
+
+    assert [
+        found.evidence
+        for kind, name, address, found in read_as
+        if (found.flag_job_change, found.successor_name, found.successor_email) != (kind == "left", name, address)
+    ] == []
+
+
 def test_our_own_mail_that_is_repeated_below_says_nothing():
     assert not reply("I am away this week.\n\n> I have left the company.\n> My successor is Jan Smit.").flag_job_change
     assert not reply("Out this week.\n\n-----Original Message-----\nI have left the company.").flag_job_change

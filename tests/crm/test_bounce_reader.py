@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crm import policy
 from crm.bounce_providers import OUTCOMES, Report, read
 from crm.models.deliverability import Outcome
+from tests.crm.bounce_layouts import LAYOUTS
 from tests.crm.returned import DATA, figures, labels
 
 MAILS = sorted((DATA / "bounces" / "eml").iterdir())
@@ -181,22 +182,8 @@ def test_evidence_is_short_and_on_one_line():
 
 # ---- notifications without one -------------------------------------------------------------------------------------------
 
-TEXTS = [
-    ("qmail", "Hi. This is the qmail-send program at mx.example.\n\n<a@b.example>:\nSorry, no mailbox here by that name. (#5.1.1)", "person_gone"),
-    ("postfix", "<a@b.example>: host mx.b.example[192.0.2.1] said: 552 5.2.2 Over quota (in reply to RCPT TO command)", "mailbox_full"),
-    ("exim", "The following address(es) failed:\n\n  a@b.example\n    Unrouteable address", "person_gone"),
-    ("sendmail", " ----- The following addresses had permanent fatal errors -----\n<a@b.example>\n    (reason: 550 Host unknown)", "domain_gone"),
-    ("Exchange", "Your message\n\n  To: a@b.example\n\ndid not reach the following recipient(s):\n\na@b.example on Thu\n    The recipient name is not recognized", "person_gone"),
-    ("Exchange, Dutch", "De bezorging aan de volgende geadresseerden is mislukt:\n\na@b.example\nHet e-mailadres dat u hebt opgegeven, kan niet worden gevonden.", "person_gone"),
-    ("Exchange, German", "Fehler bei der Nachrichtenzustellung an folgende Empfänger:\n\na@b.example\nDie eingegebene E-Mail-Adresse konnte nicht gefunden werden.", "person_gone"),
-    ("Exchange, French", "Échec de la remise pour ces destinataires :\n\na@b.example\nL'adresse de messagerie que vous avez entrée est introuvable.", "person_gone"),
-    ("Domino", "Your message\n\n  Subject: x\n\nwas not delivered to:\n\n  a@b.example\n\nbecause:\n\n  User a (a@b.example) not listed in Domino Directory", "person_gone"),
-    ("Gmail", "Your message wasn't delivered to a@b.example because the address couldn't be found, or is unable to receive mail.", "person_gone"),
-    ("Courier", "This is a delivery status notification.\n\n<a@b.example>:\n    550 User unknown.", "person_gone"),
-]  # fmt: skip
 
-
-@pytest.mark.parametrize(("text", "label"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS])
+@pytest.mark.parametrize(("text", "label"), [row[1:] for row in LAYOUTS], ids=[row[0] for row in LAYOUTS])
 def test_the_layouts_of_mail_servers_are_read(text, label):
     report = only(note(text))
 
@@ -289,6 +276,7 @@ HOSTILE = {
     "a charset that is none": b"From: MAILER-DAEMON@x\nContent-Type: text/plain; charset=punycode\n\n" + b"a-" * 100_000,
     "spaces": b"From: MAILER-DAEMON@x\nSubject: failure notice\n\nuser" + b" " * 200_000 + b"unknown",
     "quotes": b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b'"' * 100_000,
+    "a note of names": b"From: a@b.example\nAuto-Submitted: auto-replied\n\nI have left the company. " + b"De " * 20_000,
     "words that rules begin with": b"From: MAILER-DAEMON@x\nSubject: failure notice\n\n" + b"the user mailbox account is " * 8_000,
 }  # fmt: skip
 

@@ -5,6 +5,7 @@ import pytest
 from crm.bounce_providers import OUTCOMES, judge
 from crm.bounce_providers.classifier import RULES, codes, fold
 from crm.bounce_providers.patterns import needed, patterns
+from tests.crm.returned import DATA
 
 EXAMPLES = [(rule.label, example) for rule in RULES.rules for example in rule.examples]
 
@@ -41,6 +42,14 @@ def test_the_words_that_a_pattern_needs_are_those_in_every_match(expression, wor
 
 def test_alternatives_at_the_top_are_patterns_of_their_own():
     assert [pattern.expression for pattern in patterns(["a(b|c)|d[|]e"])] == ["a(b|c)", "d[|]e"]
+
+
+def test_refusals_as_servers_word_them_are_judged_rightly():
+    rows = [line.split("|", 1) for line in (DATA / "bounces" / "replies.txt").read_text(encoding="utf-8").splitlines()[1:]]
+
+    wrong = [(label, judge(reply), reply) for label, reply in rows if judge(reply) != label]
+
+    assert wrong == []
 
 
 # ---- what comes first ------------------------------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
 """The mailbox of returned mail: read on from where we stopped, stored once, never deleted, and honest when it cannot be reached."""
 
+import socketserver
+import threading
 from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from imapclient import IMAPClient
 from imapclient.exceptions import LoginError
 
 from config import environment
@@ -220,3 +223,56 @@ def test_a_wrong_secret_of_a_hook_stops_the_start(monkeypatch, name, value):
 
     with pytest.raises(ImproperlyConfigured, match=rf"^{name}"):
         environment.delivery_hooks()
+
+
+# --- over a real connection ------------------------------------------------------------------------
+
+
+class Imap(socketserver.StreamRequestHandler):
+    """As much of an IMAP server as one collection asks for, in the words of RFC 3501."""
+
+    def handle(self):
+        self.say("* OK ready")
+        while line := self.rfile.readline().decode().strip():
+            tag, _space, command = line.partition(" ")
+            self.server.asked.append(command)
+            for answer in self.answers(command):
+                self.say(answer)
+            self.say(f"{tag} OK done")
+
+    def say(self, text):
+        self.wfile.write(text.encode() + b"\r\n")
+
+    def answers(self, command):
+        raw = self.server.raw
+        if command.startswith("CAPABILITY"):
+            return ["* CAPABILITY IMAP4rev1 MOVE"]
+        if command.startswith("SELECT"):
+            return ["* 1 EXISTS", "* OK [UIDVALIDITY 7] valid", "* OK [UIDNEXT 6] next"]
+        if command.startswith("UID SEARCH"):
+            return ["* SEARCH 5"]
+        if command.startswith("UID FETCH"):
+            return [f"* 1 FETCH (UID 5 BODY[]<0> {{{len(raw)}}}\r\n{raw})"]
+        return {"LIST": ['* LIST () "/" "Done"']}.get(command.partition(" ")[0], [])
+
+
+@pytest.mark.django_db
+def test_a_mailbox_is_collected_over_a_real_connection(at):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Imap) as server:
+        server.asked, server.raw = [], "From: MAILER-DAEMON\r\n\r\n5.1.1"
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+
+        def connect(_place):
+            client = IMAPClient(*server.server_address, ssl=False, timeout=5)
+            client.login("bounces", "geheim")
+            return client
+
+        for _ in range(2):
+            mailboxes.collect(PLACE, done_folder="Done", clock=lambda: at, connect=connect)
+        server.shutdown()
+
+    assert Mailbox.objects.get().error == ""
+    assert bodies() == [b"From: MAILER-DAEMON\r\n\r\n5.1.1"]
+    assert [each for each in server.asked if each.startswith(("UID", "STORE"))] == [
+        "UID SEARCH UID 1:*", "UID FETCH 5 (BODY.PEEK[]<0.262144>)", "UID MOVE 5 \"Done\"", "UID SEARCH UID 6:*",
+    ]  # fmt: skip

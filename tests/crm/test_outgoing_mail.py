@@ -1,13 +1,14 @@
 """Mail to contacts: who gets none, what it says to machines, and a return path that proves what comes back."""
 
 import re
+from datetime import timedelta
 from email import message_from_bytes
 
 import pytest
 from django.core import mail
 
 from crm import deliverability, errors, outgoing_mail, return_path
-from crm.models import Delivery, DeliveryReport, Suppression
+from crm.models import Contact, Delivery, DeliveryReport, Suppression
 from tests.factories.crm import ContactFactory, DeliveryFactory
 
 KEY = "k" * 32
@@ -96,6 +97,13 @@ def test_a_mail_among_many_says_how_to_get_no_more_and_a_written_one_is_not_auto
     assert (headers["Auto-Submitted"], headers["From"], headers["Reply-To"]) == (None, "Rep <rep@quorum.example>", "r@q.example")
 
 
+def test_a_mail_goes_to_the_address_of_now(contact, at):
+    Contact.objects.update(email="jan@nieuw.example")
+
+    assert sent(contact, at).address == "jan@nieuw.example"
+    assert mail.outbox[0].to == ["jan@nieuw.example"]
+
+
 @pytest.mark.parametrize(
     "facts", [{"person__opted_out_at": "2026-01-01T00:00Z"}, {"gone": True}, {"email": ""}, {"address_invalid_at": "2026-01-01T00:00Z"}]
 )
@@ -172,8 +180,6 @@ def test_our_token_with_another_recipient_proves_nothing(contact, at):
 
 @pytest.mark.parametrize(("days", "is_proof"), [(30, True), (31, False)])
 def test_a_message_id_proves_for_thirty_days(contact, at, days, is_proof):
-    from datetime import timedelta
-
     mail_of_then = DeliveryFactory(contact=contact, sent_at=at - timedelta(days=days), provider_id="p-1")
 
     assert bool(report(at, message_id=mail_of_then.message_id).delivery) is is_proof
