@@ -1,6 +1,7 @@
 """Deliverability: what we mailed, the reports that come back, and the addresses that get no mail."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
@@ -37,7 +38,7 @@ def record_sent(
     else:
         delivery, is_new = Delivery.objects.get_or_create(**same, defaults=facts)
     if is_new:
-        _judge_again(delivery, at=at)
+        _judge_again([(delivery, at)])
     return delivery
 
 
@@ -47,20 +48,26 @@ def name_sent(delivery: Delivery, *, provider_id: str) -> None:
     delivery.refresh_from_db()
 
 
-@transaction.atomic
 def record_delivered(delivery: Delivery, *, at: datetime) -> Delivery:
     """Stamp a mail as arrived, the first time; a failure that was reported before stays on record."""
-    verdicts.hold([delivery.account_id], [delivery.contact_id])
-    if Delivery.objects.filter(pk=delivery.pk, delivered_at=None).update(delivered_at=at):
-        _judge_again(delivery, at=at)
+    record_arrivals([(delivery, at)])
     delivery.refresh_from_db()
     return delivery
 
 
-def _judge_again(delivery: Delivery, *, at: datetime) -> None:
+@transaction.atomic
+def record_arrivals(arrivals: Sequence[tuple[Delivery, datetime]]) -> None:
+    """Stamp mails as arrived, as `record_delivered` does one; what that says of clicks and opens is judged once for all."""
+    verdicts.hold([delivery.account_id for delivery, _at in arrivals], [delivery.contact_id for delivery, _at in arrivals])
+    never = Delivery.objects.filter(delivered_at=None)
+    new = [(delivery, at) for delivery, at in arrivals if never.filter(pk=delivery.pk).update(delivered_at=at)]
+    _judge_again(new)
+
+
+def _judge_again(arrivals: Iterable[tuple[Delivery, datetime]]) -> None:
     """Have clicks and opens judged anew that came before we knew when their mail arrived."""
-    moments = {at, delivery.sent_at}
-    activity_changes.tell(verdicts.judge_again(verdicts.Touched(delivery.contact_id, moment) for moment in moments))
+    touched = {verdicts.Touched(delivery.contact_id, moment) for delivery, at in arrivals for moment in (at, delivery.sent_at)}
+    activity_changes.tell(verdicts.judge_again(touched))
 
 
 @transaction.atomic

@@ -147,17 +147,17 @@ def record_mail(said: bounce_providers.Report, *, digest: str, at: datetime, inc
 
 def _hear_events(report: IncomingReport, events: Sequence[Heard], *, at: datetime) -> None:
     """Give a provider's events their effects; of mail that we did not send, failures and complaints are kept, unverified."""
-    found = [(heard, _delivery_of(heard, at=at)) for heard in events]
-    ours = [delivery for _heard, delivery in found if delivery]
-    # Held in one order before anything is written: two batches at once cannot wait for each other in a circle.
-    verdicts.hold([delivery.account_id for delivery in ours], [delivery.contact_id for delivery in ours])
-    for number, (heard, delivery) in enumerate(found):
+    # In one order: two batches at once then wait for each other, and not in a circle.
+    in_order = sorted(enumerate(events), key=lambda pair: (pair[1].report.recipient, pair[1].provider_id, pair[0]))
+    news = [(number, heard, found) for number, heard in in_order if heard.happened in _NEWS and (found := _delivery_of(heard, at=at))]
+    verdicts.hold([delivery.account_id for *_heard, delivery in news], [delivery.contact_id for *_heard, delivery in news])
+    deliverability.record_arrivals([(delivery, _moment(heard, at)) for _number, heard, delivery in news if heard.happened == "delivered"])
+    reactions = [_reaction(report, *one, at) for one in news if one[1].happened != "delivered"]
+    if reactions:
+        activities.record_many(reactions, source=report.source, at=at)
+    for number, heard in in_order:
         if not heard.happened or heard.happened in _ENDS:
             _record(report, heard, number, at)
-        if delivery and heard.happened in _ENDS:
-            deliverability.suppress(delivery.address, reason=_ENDS[heard.happened], at=_moment(heard, at), note=report.source)
-        if delivery and heard.happened in _NEWS:
-            _NEWS[heard.happened](report, heard, delivery, number, at)
 
 
 def _delivery_of(heard: Heard, *, at: datetime) -> Delivery | None:
@@ -166,9 +166,10 @@ def _delivery_of(heard: Heard, *, at: datetime) -> Delivery | None:
     return deliverability.find_sent(said.recipient, **names, at=at) if said.recipient else None
 
 
-def _record(report: IncomingReport, heard: Heard, number: int, at: datetime) -> DeliveryReport:
+def _record(report: IncomingReport, heard: Heard, number: int, at: datetime) -> None:
+    """Record a failure or a complaint; who complains of a mail of ours, or unsubscribes, gets no more."""
     said = heard.report
-    return deliverability.record_report(
+    recorded = deliverability.record_report(
         source=report.source,
         external_id=_id_of(report, heard, number),
         recipient=said.recipient,
@@ -180,39 +181,28 @@ def _record(report: IncomingReport, heard: Heard, number: int, at: datetime) -> 
         incoming=report,
         at=at,
     )
+    if recorded.delivery and heard.happened in _ENDS:
+        deliverability.suppress(recorded.delivery.address, reason=_ENDS[heard.happened], at=_moment(heard, at), note=report.source)
 
 
-def _arrived(_report: IncomingReport, heard: Heard, delivery: Delivery, _number: int, at: datetime) -> None:
-    deliverability.record_delivered(delivery, at=_moment(heard, at))
-
-
-def _reacted(report: IncomingReport, heard: Heard, delivery: Delivery, number: int, at: datetime) -> None:
-    """Record an open or a click; whether a machine made it is judged as for any other."""
-    activities.record_many(
-        [
-            NewActivity(
-                account_id=delivery.account_id,
-                contact_id=delivery.contact_id,
-                kind="email_click" if heard.happened == "clicked" else "email_open",
-                occurred_at=_moment(heard, at),
-                external_id=hashlib.sha256(_id_of(report, heard, number).encode()).hexdigest(),
-                subject=delivery.subject,
-                message_id=delivery.message_id,
-                link=heard.link.replace("\x00", ""),
-                user_agent=heard.user_agent.replace("\x00", ""),
-                machine_reason="mail_proxy" if heard.by_machine else "",
-            )
-        ],
-        source=report.source,
-        at=at,
+def _reaction(report: IncomingReport, number: int, heard: Heard, delivery: Delivery, at: datetime) -> NewActivity:
+    """Make an open or a click into an activity; whether a machine made it is judged as for any other."""
+    return NewActivity(
+        account_id=delivery.account_id,
+        contact_id=delivery.contact_id,
+        kind=_NEWS[heard.happened],
+        occurred_at=_moment(heard, at),
+        external_id=hashlib.sha256(_id_of(report, heard, number).encode("utf-8", "replace")).hexdigest(),
+        subject=delivery.subject,
+        message_id=delivery.message_id,
+        link=heard.link.replace("\x00", ""),
+        user_agent=heard.user_agent.replace("\x00", ""),
+        machine_reason="mail_proxy" if heard.by_machine else "",
     )
 
 
-_NEWS: dict[str, Callable[[IncomingReport, Heard, Delivery, int, datetime], None]] = {
-    "delivered": _arrived,
-    "opened": _reacted,
-    "clicked": _reacted,
-}
+# What tells that a mail arrived, and as which kind of activity it is recorded.
+_NEWS = {"delivered": "", "opened": "email_open", "clicked": "email_click"}
 # What ends our mail to an address.
 _ENDS = {"complained": Suppression.Reason.COMPLAINED, "unsubscribed": Suppression.Reason.OPTED_OUT}
 
