@@ -45,9 +45,10 @@ class SuspicionForm(Form):
 
 
 class ConfirmationForm(Form):
-    """When the person left, today unless told otherwise, and where the person works now, if known."""
+    """When the person left (the day they named, else today), who comes after, and where the person works now, if known."""
 
     left_on = serializers.DateField(required=False, allow_null=True)
+    successor = RecordField(queryset=Contact.objects.all(), required=False, allow_null=True)
     new_account = RecordField(queryset=Account.objects.all(), required=False, allow_null=True)
     new_email = serializers.EmailField(required=False, allow_blank=True)
     new_job_title = serializers.CharField(required=False, allow_blank=True, max_length=150)

@@ -6,6 +6,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils.timezone import now
+from rest_framework.test import APIClient
 
 from abm import job_changes
 from abm.models import JobChangeSignal
@@ -113,6 +114,15 @@ def test_confirming_with_a_chosen_successor_in_the_form(rep_client: Client, acco
     other = ContactFactory(account=account)
     rep_client.post(reverse("admin:abm_jobchangesignal_confirm", args=[signal.pk]), {"successor": other.pk})
     assert JobChangeSignal.objects.get().status == "confirmed"
+    assert DmuMembership.objects.current().get(contact=other).role == "decider"
+
+
+def test_integration_names_who_comes_after_by_the_same_rule(rep_api: APIClient, account: Account, signal: JobChangeSignal) -> None:
+    address, other, foreign = f"/api/v1/job-changes/{signal.pk}/confirm", ContactFactory(account=account), ContactFactory()
+    before = everything()
+    assert rep_api.post(address, {"successor": foreign.pk}).status_code == 400
+    assert everything() == before
+    assert rep_api.post(address, {"successor": other.pk}).status_code == 200
     assert DmuMembership.objects.current().get(contact=other).role == "decider"
 
 

@@ -1,6 +1,7 @@
 """The page behind the link in our mail: who opens it sees their own details and nothing else, and what they say is kept once."""
 
 import re
+from dataclasses import replace
 from datetime import date, timedelta
 
 import pytest
@@ -21,6 +22,12 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def fresh_hour() -> None:
     cache.clear()
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow so little that a test need not send much."""
+    monkeypatch.setattr(policy, "DETAILS", replace(policy.DETAILS, answers_per_link=2, answers_per_address=3))
 
 
 @pytest.fixture
@@ -247,7 +254,7 @@ def test_form_from_another_site_is_refused(asked: DetailsRequest) -> None:
     assert stored() == before
 
 
-def test_too_many_forms_by_one_link_wait_and_lose_nothing_typed(client: Client, asked: DetailsRequest) -> None:
+def test_too_many_forms_by_one_link_wait_and_lose_nothing_typed(narrow: None, client: Client, asked: DetailsRequest) -> None:
     for _ in range(policy.DETAILS.answers_per_link):
         client.post(link(asked), {"deed": "nonsense"})
     answer = say(client, asked, "correct", **correction(job_title="Directeur"))
@@ -259,7 +266,7 @@ def test_too_many_forms_by_one_link_wait_and_lose_nothing_typed(client: Client, 
     assert client.get(link(asked)).status_code == 200
 
 
-def test_who_guesses_links_waits(client: Client) -> None:
+def test_who_guesses_links_waits(narrow: None, client: Client) -> None:
     answers = {client.get(reverse("details", args=[f"guess{n}"])).status_code for n in range(policy.DETAILS.answers_per_address + 1)}
     assert answers == {404, 429}
 
