@@ -4,20 +4,23 @@ Source: Amazon Simple Notification Service, Developer Guide, 'Verifying the sign
 """
 
 import base64
-import binascii
 import re
-import ssl
 from collections.abc import Mapping
 from datetime import datetime
 
-from crm.bounce_providers import certificates
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 _REGION = r"[a-z]{2,4}(?:-[a-z]{2,12}){1,3}-\d{1,2}"
 _HOST = rf"https://sns\.{_REGION}\.amazonaws\.com(?:\.cn)?"
 _CERTIFICATE = re.compile(rf"{_HOST}/SimpleNotificationService-[0-9a-f]{{16,64}}\.pem")
 _CONFIRMATION = re.compile(rf"{_HOST}/\?Action=ConfirmSubscription&[\x21-\x7e]{{1,2000}}")
 # Version 1 is made with SHA-1, version 2 with SHA-256.
-_HASHES: dict[object, str] = {"1": "sha1", "2": "sha256"}
+_HASHES: dict[object, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303  theirs
+_LEAST_BITS = 2048
 _SIGNED = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     "SubscriptionConfirmation": ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"),
@@ -41,11 +44,18 @@ def is_signed(message: Mapping[str, object], certificate: bytes, *, at: datetime
     if algorithm is None or said is None:
         return False
     try:
-        key = certificates.read(ssl.PEM_cert_to_DER_cert(certificate.decode("ascii")))
-        signature = base64.b64decode(str(message.get("Signature")), validate=True)
-    except (ValueError, binascii.Error):
+        owner = x509.load_pem_x509_certificate(certificate)
+        key, signature = owner.public_key(), base64.b64decode(str(message.get("Signature")), validate=True)
+        if (
+            not isinstance(key, RSAPublicKey)
+            or key.key_size < _LEAST_BITS
+            or not owner.not_valid_before_utc <= at <= owner.not_valid_after_utc
+        ):
+            return False
+        key.verify(signature, said, PKCS1v15(), algorithm)
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature):
         return False
-    return key.valid_from <= at <= key.valid_until and certificates.is_signed(said, signature, key, algorithm=algorithm)
+    return True
 
 
 def _said(message: Mapping[str, object]) -> bytes | None:
