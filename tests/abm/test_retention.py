@@ -76,14 +76,14 @@ def test_old_activities_leave_and_their_days_stay_counted(old_and_new: Contact, 
 
 def test_no_score_moves(old_and_new: Contact, at: datetime) -> None:
     account = old_and_new.account
-    states_before = states._rows(account.pk, account.pk)
+    states_before = states._rows([account.pk])
     standing = AccountStanding.objects.values().get()
     scores = list(EngagementScore.objects.values())
 
     retention.let_go(at=at)
     refresh.account(account.pk, at=at)
 
-    assert states._rows(account.pk, account.pk) == states_before
+    assert states._rows([account.pk]) == states_before
     assert AccountStanding.objects.values().get() == standing
     assert [row | {"id": 0} for row in EngagementScore.objects.values()] == [row | {"id": 0} for row in scores]
 
