@@ -145,7 +145,9 @@ def test_signals_stand_open_confirmed_and_dismissed(said):
 
     assert (found["confirmed"], found["dismissed"]) == (1, 1)
     assert found["open"] >= 3
-    assert set(FollowUp.Reason.values) - set(FollowUp.objects.values_list("reason", flat=True)) == {"domain_changed", "address_invalid"}
+    assert set(FollowUp.Reason.values) - set(FollowUp.objects.values_list("reason", flat=True)) == {
+        "domain_changed", "address_invalid", "leaves_soon",
+    }  # fmt: skip
 
 
 def test_newest_signal_is_about_somebody_on_whose_word_a_live_deal_rests(said):
