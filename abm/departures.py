@@ -28,7 +28,7 @@ NAMED, SAME_FUNCTION, NEWEST = "named", "same_function", "newest"
 WHY: dict[str, Promise] = {
     NAMED: gettext_lazy("named as the successor"),
     SAME_FUNCTION: gettext_lazy("has the same function"),
-    NEWEST: gettext_lazy("came last"),
+    NEWEST: gettext_lazy("among the newest at the account"),
 }
 REASONS = handovers.REASONS | {
     "decided": gettext_lazy("they were decided already"),
