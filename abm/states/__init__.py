@@ -73,10 +73,11 @@ def differing(first: int, last: int | None, *, day: date, at: datetime) -> int:
     Nothing is written. Anything but 0 is an error of ours: what somebody records between the two counts is in one of them
     only, so that accounts that differ are looked at again, which takes so little time that it does not happen each time.
     """
-    found = _differing(
-        list(Account.objects.filter(pk__range=(first, last or ENDLESS)).order_by("pk").values_list("pk", flat=True)), day=day, at=at
-    )
-    for _once_more in range(LOOKED_AT_AGAIN if found else 0):
+    here = Account.objects.filter(pk__range=(first, last or ENDLESS)).order_by("pk")
+    found = _differing(list(here.values_list("pk", flat=True)), day=day, at=at)
+    for _once_more in range(LOOKED_AT_AGAIN):
+        if not found:
+            break
         found = _differing(sorted({account_id for account_id, *_others in found}), day=day, at=at)
     return len(found)
 
