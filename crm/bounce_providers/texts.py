@@ -1,6 +1,7 @@
 """Bounces that only speak to people: whom they name, and what they say of each."""
 
 import email
+import logging
 import re
 from collections.abc import Iterable
 from email import policy as mail_policies
@@ -12,6 +13,7 @@ from crm.bounce_providers import classifier
 from crm.bounce_providers.contract import JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
 
+logger = logging.getLogger(__name__)
 # What follows an address this far still speaks of it.
 _NEARBY = 1_200
 _MAILER = re.compile(
@@ -203,6 +205,8 @@ def _by_detectors(mail: Mail) -> list[str]:
         message[name] = mail.headers.get(name, "")
     try:
         found = all_failures(message)
-    except Exception:  # noqa: BLE001  a detector raises whatever it stumbles over; the others are not to suffer
+    # A detector raises whatever it stumbles over; the mail is read without them then.
+    except Exception as error:  # noqa: BLE001
+        logger.info("The detectors of flufl.bounce stumbled over a mail: %r", error)
         return []
     return [address.decode("ascii", "replace") for kind in found for address in kind]
