@@ -165,7 +165,7 @@ def _address(token: str, request: HttpRequest, **more: str) -> str:
 def _show(
     request: HttpRequest, asked: DetailsRequest, token: str, shown: dict[str, Any], *, problem: str = "", status: int = 200
 ) -> HttpResponse:
-    language = translation.get_language()
+    other = "en" if translation.get_language() == "nl" else "nl"
     context = {
         "asked": asked,
         "contact": asked.contact,
@@ -175,7 +175,7 @@ def _show(
         "problem": problem,
         "has_errors": any(form.errors for form in shown.values()),
         "said": SAID.get(request.GET.get("said", "")) if request.method == "GET" else None,
-        "other": {"code": code, "name": name} if (code := "en" if language == "nl" else "nl") and (name := LANGUAGES[code]) else None,
+        "other": {"code": other, "name": LANGUAGES[other]},
         "here": _address(token, request),
     }
     return _guarded(render(request, "abm/pages/details.html", context, status=status))
