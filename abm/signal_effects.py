@@ -168,7 +168,7 @@ def _colleague(signal: JobChangeSignal, departure: Departure) -> Contact | None:
 def named(signal: JobChangeSignal, others: QuerySet[Contact]) -> Contact | None:
     """Find who was named as the successor among these: by address, without one by name."""
     if signal.successor_email:
-        return others.filter(email__iexact=signal.successor_email).first()
+        return others.at_address(signal.successor_email).first()
     given, family = _names(signal)
     return others.filter(left_on=None, person__given_name__iexact=given, person__family_name__iexact=family).first() if given else None
 

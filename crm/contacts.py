@@ -125,7 +125,7 @@ def _taken(contact: Contact) -> dict[str, object]:
     """Map what another contact has already: the address at this account, the id at the source, this job of this person."""
     others, wrong = Contact.objects.exclude(pk=contact.pk), dict[str, object]()
     here = others.filter(account=contact.account_id)
-    if contact.email and here.filter(email__iexact=contact.email).exists():
+    if contact.email and here.at_address(contact.email).exists():
         wrong["email"] = ADDRESS_TAKEN
     if contact.external_id and others.filter(source=contact.source, external_id=contact.external_id).exists():
         wrong["external_id"] = ID_TAKEN

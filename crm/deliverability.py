@@ -199,7 +199,7 @@ def _tell_accounts_of(address: str) -> None:
 
 
 def _having(address: str) -> QuerySet[Contact]:
-    return Contact.objects.filter(email__iexact=address).order_by()
+    return Contact.objects.at_address(address).order_by()
 
 
 def may_mail(contact: Contact) -> bool:

@@ -116,13 +116,17 @@ class ContactFilter(filters.FilterSet):
     """What a list of contacts can be narrowed to."""
 
     account, person = IdFilter(field_name="account_id"), IdFilter(field_name="person_id")
-    email = filters.CharFilter(lookup_expr="iexact")
+    email = filters.CharFilter(method="of_address")
     active, reachable, mailable = SuchFilter(), SuchFilter(), SuchFilter()
     updated_since = filters.IsoDateTimeFilter(field_name="updated_at", lookup_expr="gte")
 
     class Meta:
         model = Contact
         fields = ["function", "legal_basis", "source", "external_id"]
+
+    def of_address(self, queryset, _name, value):
+        """Keep those with this address, whatever its case."""
+        return queryset.at_address(value)
 
 
 class ContactViewSet(ReadViewSet):

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
-from django.db.models.functions import Lower
 from django.utils.translation import gettext as _
 
 from crm.accounts import registrable_domain
@@ -71,7 +70,7 @@ def like_contact(*, account_id: int | None, name: str, email: str = "", phone: s
     new = Human(name, email, phone, account_id=account_id)
     humans = human_facts(Contact.objects.filter(account=account_id)) if account_id else {}
     if email:
-        same = Contact.objects.annotate(address=Lower("email")).filter(address=email.lower()).values_list("pk", flat=True)
+        same = Contact.objects.at_address(email).values_list("pk", flat=True)
         humans |= human_facts(Contact.objects.filter(pk__in=list(same[:20])))
     return _best({pk: _same_address(new, one) or compare.people(new, one) for pk, one in humans.items()})
 

@@ -62,6 +62,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         """Keep those at accounts that the user may see."""
         return self.filter(within_sight(user, at="account__"))
 
+    def at_address(self, address: str) -> Self:
+        """Keep those with this address, in upper or lower case as in the index."""
+        return self.alias(lower_email=Lower("email")).filter(lower_email=address.strip().lower())
+
     def active(self) -> Self:
         """Keep those who work at the account now."""
         return self.filter(left_on=None)
