@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import Count, DateField, DurationField, ExpressionWrapper, F, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, DateField, DurationField, ExpressionWrapper, F, Min, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -23,6 +23,7 @@ from crm.errors import CrmError, Invalid
 from crm.handovers import Judged
 from crm.models import Contact, DmuMembership, User
 from crm.models.accounts import within_sight
+from crm.models.contacts import ContactQuerySet
 
 NAMED, SAME_FUNCTION, NEWEST = "named", "same_function", "newest"
 WHY: dict[str, Promise] = {
@@ -58,7 +59,7 @@ def candidates(signal: JobChangeSignal) -> list[Candidate]:
     return list(found.values())[: policy.JOB_CHANGES.candidates]
 
 
-def _offered(signal: JobChangeSignal, gone: Contact, others: QuerySet[Contact]) -> Iterator[tuple[str, Contact]]:
+def _offered(signal: JobChangeSignal, gone: Contact, others: ContactQuerySet) -> Iterator[tuple[str, Contact]]:
     at_most, newest = policy.JOB_CHANGES.candidates, others.order_by("-created_at", "-pk")
     if named := signal_effects.named(signal, others):
         yield NAMED, named

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from abm.models import JobChangeSignal
@@ -29,6 +29,7 @@ from crm.models import (
     Suppression,
     User,
 )
+from crm.models.contacts import ContactQuerySet
 from crm.policy import FOLLOW_UPS
 
 Effect = dict[str, Any]
@@ -165,7 +166,7 @@ def _colleague(signal: JobChangeSignal, departure: Departure) -> Contact | None:
     return named(signal, Contact.objects.filter(account=signal.account_id).exclude(pk=departure.contact_id).select_related("person"))
 
 
-def named(signal: JobChangeSignal, others: QuerySet[Contact]) -> Contact | None:
+def named(signal: JobChangeSignal, others: ContactQuerySet) -> Contact | None:
     """Find who was named as the successor among these: by address, without one by name."""
     if signal.successor_email:
         return others.at_address(signal.successor_email).first()
