@@ -1,9 +1,9 @@
 """Rows by the thousand: judged by their fields alone, written with COPY on PostgreSQL and one prepared INSERT on SQLite, with the first line of their history."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
@@ -13,6 +13,12 @@ from django.utils import translation
 from phonenumber_field.modelfields import PhoneNumberField
 
 Reasons = dict[str, object]
+_T = TypeVar("_T")
+
+
+def chunks(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    """Cut rows into parts that one statement takes."""
+    return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
 def wrong_values(model: type[Model], values: Mapping[str, Any]) -> Reasons:

@@ -1,17 +1,18 @@
 """Deliverability: what we mailed, the reports that come back, and the addresses that get no mail."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
-from crm import activity_changes, activity_kinds, errors, events, policy, return_path, verdicts
+from crm import activity_changes, activity_kinds, bulk, errors, events, policy, return_path, verdicts
 from crm.models import Activity, Contact, Delivery, DeliveryReport, IncomingReport, Suppression
 from crm.models.deliverability import LASTING_OUTCOMES, Outcome
 
@@ -59,9 +60,16 @@ def record_delivered(delivery: Delivery, *, at: datetime) -> Delivery:
 def record_arrivals(arrivals: Sequence[tuple[Delivery, datetime]]) -> None:
     """Stamp mails as arrived, as `record_delivered` does one; what that says of clicks and opens is judged once for all."""
     verdicts.hold([delivery.account_id for delivery, _at in arrivals], [delivery.contact_id for delivery, _at in arrivals])
-    never = Delivery.objects.filter(delivered_at=None)
-    new = [(delivery, at) for delivery, at in arrivals if never.filter(pk=delivery.pk).update(delivered_at=at)]
-    _judge_again(new)
+    moments: dict[int, datetime] = {}
+    for delivery, at in arrivals:
+        moments.setdefault(delivery.pk, at)
+    new = []
+    for some in bulk.chunks(sorted(moments), policy.RECORDING.rows_per_statement):
+        new += list(Delivery.objects.select_for_update().filter(pk__in=some, delivered_at=None).order_by("pk"))
+    for mail in new:
+        mail.delivered_at = moments[mail.pk]
+    Delivery.objects.bulk_update(new, ["delivered_at"], batch_size=200)
+    _judge_again([(mail, moments[mail.pk]) for mail in new])
 
 
 def _judge_again(arrivals: Iterable[tuple[Delivery, datetime]]) -> None:
@@ -96,7 +104,7 @@ def record_report(
     if outcome not in Outcome.values:
         raise errors.Invalid(_("No such outcome."), detail={"outcome": _("No such outcome.")})
     recipient = _text(recipient.strip().lower(), _ADDRESS_LENGTH)
-    delivery = find_sent(recipient, message_id=message_id, provider_id=provider_id, return_token=return_token, at=at)
+    (delivery,) = find_sent([Named(recipient, message_id, provider_id, return_token)], at=at)
     report, is_new = DeliveryReport.objects.get_or_create(
         source=source,
         external_id=_id(external_id),
@@ -117,24 +125,56 @@ def record_report(
     return report
 
 
-def find_sent(recipient: str, *, message_id: str, provider_id: str, return_token: str, at: datetime) -> Delivery | None:
-    """Find the mail of ours that a report speaks of; the most telling name first, the newest mail of one name.
+class Named(NamedTuple):
+    """The names by which a report may speak of a mail of ours, and whom it speaks of."""
+
+    recipient: str
+    message_id: str = ""
+    provider_id: str = ""
+    return_token: str = ""
+
+
+def find_sent(named: Sequence[Named], *, at: datetime) -> list[Delivery | None]:
+    """Find the mail of ours that each of these speaks of; the most telling name first, the newest mail of one name.
 
     A token proves it for ever, ids do for `policy.MAIL.proof_days`: whoever was sent a copy once knows them.
     """
-    theirs = Q(address__iexact=_text(recipient.strip(), _ADDRESS_LENGTH))
-    lately = Q(sent_at__gte=at - timedelta(days=policy.MAIL.proof_days))
-    bare = _bare(message_id)
-    return_token = return_token.lower() if return_path.looks_like_ours(return_token) else _text(return_token, 64)
-    names = [
-        (return_token, Q(return_token=return_token) & (theirs if recipient else Q())),
-        (bare and recipient, Q(message_id__in=(bare, f"<{bare}>")) & theirs & lately),
-        (provider_id and recipient, Q(provider_id=_id(provider_id)) & theirs & lately),
-    ]
-    for is_given, name in names:
-        if is_given and (found := Delivery.objects.filter(name).first()) and _is_proof(return_token, found):
-            return found
-    return None
+    found: list[Delivery | None] = []
+    for some in bulk.chunks([_comparable(one) for one in named], policy.RECORDING.rows_per_statement):
+        found += _find_some(some, lately=at - timedelta(days=policy.MAIL.proof_days))
+    return found
+
+
+def _comparable(named: Named) -> Named:
+    token = named.return_token.lower() if return_path.looks_like_ours(named.return_token) else _text(named.return_token, 64)
+    recipient = _text(named.recipient.strip(), _ADDRESS_LENGTH).lower()
+    return Named(recipient, _bare(named.message_id), _id(named.provider_id), token)
+
+
+def _find_some(named: Sequence[Named], *, lately: datetime) -> list[Delivery | None]:
+    bare = {one.message_id for one in named if one.recipient}
+    by_token = _newest("return_token", {one.return_token for one in named})
+    by_message = _newest("message_id", bare | {f"<{name}>" for name in bare if name}, sent_at__gte=lately)
+    by_provider = _newest("provider_id", {one.provider_id for one in named if one.recipient}, sent_at__gte=lately)
+    # A token alone may do without a recipient.
+    tokens = by_token | {(token, ""): mail for (token, _address), mail in by_token.items()}
+
+    def mail_of(one: Named) -> Delivery | None:
+        names = ((tokens, one.return_token), (by_message, one.message_id), (by_provider, one.provider_id))
+        mails = (mails.get((name, one.recipient)) for mails, name in names if name)
+        return next((mail for mail in mails if mail and _is_proof(one.return_token, mail)), None)
+
+    return [mail_of(one) for one in named]
+
+
+def _newest(column: str, names: Collection[str], **more: object) -> dict[tuple[str, str], Delivery]:
+    """Map each name and recipient to the newest mail that has both."""
+    if not any(names):
+        return {}
+    # The index holds named mails only, and PostgreSQL does not see by itself that a long list names no empty one.
+    rows = Delivery.objects.filter(**{f"{column}__in": names}, **more).exclude(**{column: ""})
+    name_of = _bare if column == "message_id" else str
+    return {(name_of(getattr(mail, column)), mail.address.lower()): mail for mail in reversed(rows)}
 
 
 def _is_proof(token: str, delivery: Delivery) -> bool:

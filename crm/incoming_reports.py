@@ -149,7 +149,9 @@ def _hear_events(report: IncomingReport, events: Sequence[Heard], *, at: datetim
     """Give a provider's events their effects; of mail that we did not send, failures and complaints are kept, unverified."""
     # In one order: two batches at once then wait for each other, and not in a circle.
     in_order = sorted(enumerate(events), key=lambda pair: (pair[1].report.recipient, pair[1].provider_id, pair[0]))
-    news = [(number, heard, found) for number, heard in in_order if heard.happened in _NEWS and (found := _delivery_of(heard, at=at))]
+    told = [(number, heard) for number, heard in in_order if heard.happened in _NEWS and heard.report.recipient]
+    found = deliverability.find_sent([_named(heard) for _number, heard in told], at=at)
+    news = [(number, heard, mail) for (number, heard), mail in zip(told, found, strict=True) if mail]
     verdicts.hold([delivery.account_id for *_heard, delivery in news], [delivery.contact_id for *_heard, delivery in news])
     deliverability.record_arrivals([(delivery, _moment(heard, at)) for _number, heard, delivery in news if heard.happened == "delivered"])
     reactions = [_reaction(report, *one, at) for one in news if one[1].happened != "delivered"]
@@ -160,10 +162,9 @@ def _hear_events(report: IncomingReport, events: Sequence[Heard], *, at: datetim
             _record(report, heard, number, at)
 
 
-def _delivery_of(heard: Heard, *, at: datetime) -> Delivery | None:
+def _named(heard: Heard) -> deliverability.Named:
     said = heard.report
-    names = {"message_id": said.message_id, "provider_id": heard.provider_id, "return_token": said.return_token}
-    return deliverability.find_sent(said.recipient, **names, at=at) if said.recipient else None
+    return deliverability.Named(said.recipient, said.message_id, heard.provider_id, said.return_token)
 
 
 def _record(report: IncomingReport, heard: Heard, number: int, at: datetime) -> None:

@@ -8,16 +8,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from crm import activity_changes, machine_made, policy
+from crm import activity_changes, bulk, machine_made, policy
 from crm.machine_made import WATCHED, Arrival, Event
 from crm.models import Account, Activity, ActivityVerdict, Contact, Delivery, User
 
-_T = TypeVar("_T")
 JudgedBy = Activity.JudgedBy
 # SQLite takes a thousand values in a statement, and three describe a window.
 WINDOWS_PER_STATEMENT = 200
@@ -60,7 +58,7 @@ def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
         return
     if connection.vendor == "postgresql":
         Account.objects.filter(pk__among=set(account_ids)).held()
-    for some in _chunks(contacts, policy.RECORDING.rows_per_statement):
+    for some in bulk.chunks(contacts, policy.RECORDING.rows_per_statement):
         list(Contact.objects.filter(pk__in=some).claimed().order_by("pk").values_list("pk"))
 
 
@@ -70,7 +68,7 @@ def judge_again(what: Iterable[Touched]) -> set[int]:
     A few statements for every 200 stretches of time. What a source or a person said stands.
     """
     changed: set[int] = set()
-    for windows in _chunks(list(_windows(what)), WINDOWS_PER_STATEMENT):
+    for windows in bulk.chunks(list(_windows(what)), WINDOWS_PER_STATEMENT):
         changed |= _write(_found(windows))
     return changed
 
@@ -170,14 +168,14 @@ def _write(found: dict[int, str]) -> set[int]:
         return set()
     rows = [
         row
-        for some in _chunks(sorted(found), policy.RECORDING.rows_per_statement)
+        for some in bulk.chunks(sorted(found), policy.RECORDING.rows_per_statement)
         for row in Activity.objects.select_for_update(of=("self",)).filter(pk__in=some, judged_by=JudgedBy.RULES).order_by("pk")
     ]
     ids: dict[str, list[int]] = defaultdict(list)
     for row in rows:
         ids[found[row.pk]].append(row.pk)
     for reason in sorted(ids):
-        for some in _chunks(ids[reason], policy.RECORDING.rows_per_statement):
+        for some in bulk.chunks(ids[reason], policy.RECORDING.rows_per_statement):
             Activity.objects.filter(pk__in=some).update(machine_reason=reason)
     return _count_otherwise(rows, found)
 
@@ -199,7 +197,3 @@ def forget_agents(*, at: datetime) -> int:
     while ids := list(old.order_by("recorded_at").values_list("pk", flat=True)[: policy.RECORDING.rows_per_statement]):
         count += Activity.objects.filter(pk__in=ids).update(user_agent="")
     return count
-
-
-def _chunks(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
-    return (rows[start : start + size] for start in range(0, len(rows), size))

@@ -7,11 +7,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from crm import delivery_hooks, incoming_reports, policy
 from crm import tasks as queueing
-from crm.models import Activity, DeliveryReport, IncomingReport, Suppression
+from crm.models import Activity, Delivery, DeliveryReport, IncomingReport, Suppression
 from tests.conftest import AT
 from tests.crm.sns import CERTIFICATE, CONFIRM_URL, signed
 from tests.factories.crm import ContactFactory, DeliveryFactory
@@ -216,6 +218,23 @@ def test_opens_and_clicks_become_activities_once_and_a_machine_is_marked():
     assert {row[1] for row in found} == {mail.contact_id}
     assert (found[1][3], found[2][2], found[2][4]) == ("mail_proxy", "https://quorum.example/prijs", "sendgrid")
     assert not DeliveryReport.objects.exists()
+
+
+def test_a_batch_of_many_arrivals_and_opens_takes_as_many_statements_as_one_of_few():
+    def statements(count):
+        sent = [DeliveryFactory(message_id=f"<{count}-{n}@quorum.example>", sent_at=AT, delivered_at=None) for n in range(count)]
+        events = [
+            {"email": one.address, "smtp-id": one.message_id, "event": word, "sg_event_id": f"{word}{one.pk}", "timestamp": int(AT.timestamp())}
+            for one in sent for word in ("delivered", "open")
+        ]  # fmt: skip
+        incoming_reports.store(source="sendgrid", body=json.dumps(events).encode(), at=AT)
+        with CaptureQueriesContext(connection) as asked:
+            work()
+        assert {Delivery.objects.get(pk=one.pk).delivered_at for one in sent} == {AT}
+        return len(asked)
+
+    assert statements(3) == statements(40)
+    assert Activity.objects.filter(kind="email_open").count() == 43
 
 
 def test_a_complaint_and_an_unsubscription_end_our_mail_to_that_address_only_if_it_was_ours():
