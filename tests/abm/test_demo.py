@@ -22,7 +22,20 @@ from abm.models import (
     TargetList,
 )
 from crm import opportunities, policy
-from crm.models import Account, Activity, ActivityChange, Contact, DmuMembership, FollowUp, Opportunity, Person, Pilot, User
+from crm.models import (
+    Account,
+    Activity,
+    ActivityChange,
+    Contact,
+    Delivery,
+    DeliveryReport,
+    DmuMembership,
+    FollowUp,
+    Opportunity,
+    Person,
+    Pilot,
+    User,
+)
 from tests.conftest import AT
 
 
@@ -148,6 +161,16 @@ def test_signals_stand_open_confirmed_and_dismissed(said):
     assert set(FollowUp.Reason.values) - set(FollowUp.objects.values_list("reason", flat=True)) == {
         "domain_changed", "address_invalid", "leaves_soon",
     }  # fmt: skip
+
+
+def test_some_mail_came_back_and_speaks_for_the_signals_too(said):
+    returned = Counter(DeliveryReport.objects.values_list("outcome", flat=True))
+
+    assert {"person_gone", "temporary", "mailbox_full", "blocked_policy"} == set(returned)
+    assert 0 < returned.total() < Delivery.objects.count() / 10
+    # An automatic reply and a returned mail are one signal.
+    assert JobChangeSignal.objects.open().filter(evidence__source="bounce").filter(evidence__source="auto_reply").count() >= 3
+    assert not JobChangeSignal.objects.of_domains().exists()
 
 
 def test_newest_signal_is_about_somebody_on_whose_word_a_live_deal_rests(said):
