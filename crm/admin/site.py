@@ -114,6 +114,9 @@ class RecordAdmin(ListPage):
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         context["show_save_and_add_another"] = False
+        if not (context["adminform"].form.fields or context["inline_admin_formsets"]):
+            # A page on which nothing can be typed has nothing to save.
+            context |= {"show_save": False, "show_save_and_continue": False}
         if context.get("original"):
             context["as_seen"] = stale.token(request, context["adminform"].form)
         return super().render_change_form(request, context, *args, **kwargs)

@@ -38,6 +38,13 @@ def test_list_shows_what_was_said_and_who_is_to_come_after_as_text(rep_client: C
     assert "<b>Jan" not in page
 
 
+def test_page_of_a_signal_offers_deeds_and_nothing_to_save(rep_client: Client, signal: JobChangeSignal) -> None:
+    page = rep_client.get(link(signal, "change")).content.decode()
+    assert "Still there" in page
+    assert 'name="_save"' not in page
+    assert 'name="_continue"' not in page
+
+
 def test_list_takes_as_many_queries_for_many_signals_as_for_one(rep_client: Client, account: Account, signal: JobChangeSignal) -> None:
     counts = []
     for count in (0, 15):
