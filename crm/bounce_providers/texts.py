@@ -33,10 +33,33 @@ _SUBJECT = re.compile(
 )
 # No person's automatic reply begins like this.
 _NOTICE = re.compile(
-    r"\W*(?:undeliver|returned mail|failure notice|mail delivery|delivery (?:status|fail|has failed|incomplete|delayed|notification)|message (?:undeliver|delivery)|"
+    r"\W*(?:undeliver|returned mail|failure notice|mail delivery|non-?delivery|delivery (?:status|fail|has failed|incomplete|delayed|notification)|message (?:undeliver|delivery)|"
     r"onbestelbaar|unzustellbar|nicht zustellbar|non remis|no se puede entregar|mancato recapito|niet bezorgd)",
     re.IGNORECASE,
 )
+# Mail to many carries these; a list that passes a bounce on keeps the server's name as sender.
+_LIST_HEADERS = ("list-unsubscribe", "list-id", "list-post", "feedback-id")
+_PASSED_ON = re.compile(r"\W*(?:fwd?|wg|tr|i|enc|doorst|rv)\s*:", re.IGNORECASE)
+_LETTER = re.compile(
+    r"\W*(?:dear|hello|hi|good (?:morning|afternoon|day)|geachte|beste|hallo|goede(?:morgen|middag|dag)|sehr geehrte|guten (?:tag|morgen)|liebe|bonjour|"
+    r"madame|monsieur|ch[eè]r|hola|estimad|buongiorno|gentile|thank you|thanks|bedankt|danke|merci|vielen dank)\b(?!. this is the)",
+    re.IGNORECASE,
+)
+_NOT_DELIVERED = re.compile(
+    r"(?:not|n't|never|unable to|failed to|cannot) (?:yet )?(?:be )?(?:been )?(?:deliver|reach|sent|transmit|forward|accept)|undeliver|deliver\w* (?:\w+ ){0,6}(?:fail|delay|impossible|error|problem)|"
+    r"fail(?:ed|ure) (?:\w+ ){0,3}deliver|returned to|was rejected|has been rejected|moderator|"
+    r"niet (?:worden |kon )?(?:af)?(?:geleverd|bezorgd|besteld|bereikt)|onbestelbaar|bezorgen|nicht (?:\w+ ){0,2}zugestellt|unzustellbar|zustellung|"
+    r"non (?:remis|distribu|d[eé]livr|recapit)|pas (?:pu )?[eê]tre (?:remis|distribu|d[eé]livr)|[eé]chec|mancat[ao] (?:consegna|recapito)|impossibile (?:recapitare|consegnare)|"
+    r"no (?:se )?(?:ha )?(?:pudo|podido|puede) (?:entregar|ser entregado)|entregado|nie (?:zosta|mo)|не (?:доставл|может быть)|配信|送信|届|未达|退信|无法",
+    re.IGNORECASE,
+)
+# A notice that the server goes on trying; one that gave up for some recipient says so as well.
+_STILL_TRYING = re.compile(
+    r"warning message only|(?:will|continue to|continues to) (?:keep |continue )?(?:to )?(?:try|trying|retry|be retried|attempt)|still undelivered|not yet been delivered|"
+    r"delivery attempts will continue|do not need to resend|wird weiterhin versucht|blijft (?:het )?proberen|sera (?:re|r[eé])essay",
+    re.IGNORECASE,
+)
+_GAVE_UP = re.compile(r"fatal error|permanent|giving up|given up|has failed|could not be delivered|was not delivered|undeliverable", re.IGNORECASE)
 # After these an address is somebody to write to, not who failed.
 _NOT_WHO = re.compile(
     r"(contact|reply to|mailto:|questions?|assistance|report this|write to|send (an |your |this )?(e-?mail|mail|message|question)s? to|from|sender|by|van|von|"
@@ -59,7 +82,7 @@ _JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n[ \t]*\n|\n(?=[ \t]*[-*•])")
 _GUESS = re.compile(
     r"\b(?:may|might|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
-    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
+    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|google tried to deliver|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
     re.IGNORECASE,
 )
 _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
@@ -67,19 +90,24 @@ _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", 
 
 def read(mail: Mail) -> list[Report]:
     """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
-    is_bounce = looks_returned(mail)
-    recipients = named_by(mail)
-    label = judge_words(mail.text)
-    if not is_bounce and (label == OTHER or not recipients):
+    if not from_mail_server(mail) and not tells_failure(mail):
         return []
-    if not recipients:
-        return [_report("", mail)]
-    return [_report(recipient, mail) for recipient in recipients]
+    return [_report(recipient, mail) for recipient in named_by(mail) or [""]]
 
 
-def looks_returned(mail: Mail) -> bool:
-    """Say whether a mail comes from a mail server about a mail, by its sender, subject and kind."""
-    return from_mail_server(mail) or bool(_SUBJECT.search(words(mail.headers.get("subject", ""))))
+def tells_failure(mail: Mail) -> bool:
+    """Say whether a mail of another sender is about a mail of ours that failed, and does not only speak of bounces.
+
+    People, ticket systems, lists and newsletters write 'user unknown' too; to be believed such a mail must say of
+    itself that a mail was not delivered, under a subject that says so, and be no letter, list mail or answer.
+    """
+    if "bouncedRecipients" in mail.text:
+        return True
+    headers, subject = mail.headers, words(mail.headers.get("subject", ""))
+    is_list = any(name in headers for name in _LIST_HEADERS) and not headers.get("return-path", "").startswith("<>")
+    if is_list or not _SUBJECT.search(subject) or _PASSED_ON.match(subject) or _LETTER.match(mail.text):
+        return False
+    return bool(_NOT_DELIVERED.search(mail.text[:_NEARBY]) or _NOT_DELIVERED.search(subject))
 
 
 def from_mail_server(mail: Mail) -> bool:
@@ -99,6 +127,8 @@ def _report(recipient: str, mail: Mail) -> Report:
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
     label = label if label != OTHER else judge_words(mail.text)
+    if label in JOB_CHANGES and _STILL_TRYING.search(mail.text) and not _GAVE_UP.search(mail.text):
+        label = TEMPORARY
     return Report(recipient, label if label != OTHER else _by_subject(mail), status, code, evidence=said)
 
 
