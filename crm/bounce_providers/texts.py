@@ -59,7 +59,7 @@ _STILL_TRYING = re.compile(
     r"delivery attempts will continue|do not need to resend|wird weiterhin versucht|blijft (?:het )?proberen|sera (?:re|r[eé])essay",
     re.IGNORECASE,
 )
-_GAVE_UP = re.compile(r"fatal error|permanent|giving up|given up|has failed|could not be delivered|was not delivered|undeliverable", re.IGNORECASE)
+_GAVE_UP = re.compile(r"fatal error|permanent(?:ly)? (?:fatal|error|fail|undeliver)|giving up|given up|has failed|could not be delivered|was not delivered|undeliverable", re.IGNORECASE)
 # After these an address is somebody to write to, not who failed.
 _NOT_WHO = re.compile(
     r"(contact|reply to|mailto:|questions?|assistance|report this|write to|send (an |your |this )?(e-?mail|mail|message|question)s? to|from|sender|by|van|von|"
@@ -81,7 +81,7 @@ _LISTED = re.compile(
 _JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{1,190})")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n[ \t]*\n|\n(?=[ \t]*[-*•])")
 _GUESS = re.compile(
-    r"\b(?:may|might|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
+    r"\b(?:(?:may|might) (?:not )?(?:be|exist|have|no longer|accept)|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
     r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|google tried to deliver|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
     re.IGNORECASE,
 )
@@ -107,7 +107,9 @@ def tells_failure(mail: Mail) -> bool:
     is_list = any(name in headers for name in _LIST_HEADERS) and not headers.get("return-path", "").startswith("<>")
     if is_list or not _SUBJECT.search(subject) or _PASSED_ON.match(subject) or _LETTER.match(mail.text):
         return False
-    return bool(_NOT_DELIVERED.search(mail.text[:_NEARBY]) or _NOT_DELIVERED.search(subject))
+    came_back = headers.get("return-path", "x").strip() == "<>" or bool(_MAILER.search(headers.get("return-path", "")))
+    is_notice = came_back or "auto-submitted" in headers or any(_mentioned(mail.text[:_NEARBY], set())[:1])
+    return is_notice and bool(_NOT_DELIVERED.search(mail.text[:_NEARBY]) or _NOT_DELIVERED.search(subject))
 
 
 def from_mail_server(mail: Mail) -> bool:
