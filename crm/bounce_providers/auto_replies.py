@@ -17,6 +17,11 @@ _SUBJECT = re.compile(
     r"fuera de|fuori|odpowied|自動)",
     re.IGNORECASE,
 )
+# No mail server writes so, whatever it is called: people are mail administrators too.
+_ABSENCE = re.compile(
+    r"^\W*(?:auto(?:matic|mated)?[- ]?reply|out of (?:the )?office|automatisch antwoord|automatische antwort|abwesenheit|afwezig|r[eé]ponse automatique|absence du bureau)",
+    re.IGNORECASE,
+)
 _HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-autoreply-from", "x-auto-replied", "x-apple-action")
 # Where the mail that is answered is repeated.
 _QUOTED = re.compile(
@@ -37,21 +42,24 @@ _COLLEAGUE = re.compile(
 
 def read(mail: Mail) -> list[Report]:
     """Give the report of an automatic reply: its recipient is the person in whose name it comes; nothing for other mail."""
-    if not is_automatic(mail):
-        return []
+    return [answered(mail)] if is_automatic(mail) else []
+
+
+def answered(mail: Mail) -> Report:
+    """Give the report of a mail that is known to be an automatic reply."""
     person = successors.person_of(words(mail.headers.get("from", "")))
     note = _note(mail)
     report = Report(person.address, NOT_A_BOUNCE, evidence=note, auto_reply=True)
     if not tells_departure(note, person, subject=words(mail.headers.get("subject", ""))):
-        return [report]
+        return report
     name, address = successors.find(sentences(note), person)
-    return [report._replace(flag_job_change=True, successor_name=name, successor_email=address)]
+    return report._replace(flag_job_change=True, successor_name=name, successor_email=address)
 
 
 def is_automatic(mail: Mail) -> bool:
     """Say whether a mailbox answered by itself, and not a mail server about a mail that failed."""
     headers = mail.headers
-    if from_mail_server(mail):
+    if from_mail_server(mail) and not (_ABSENCE.match(words(headers.get("subject", ""))) and mail.kind != "multipart/report"):
         return False
     submitted = headers.get("auto-submitted", "").partition(";")[0].strip().lower()
     return (

@@ -59,7 +59,10 @@ _STILL_TRYING = re.compile(
     r"delivery attempts will continue|do not need to resend|wird weiterhin versucht|blijft (?:het )?proberen|sera (?:re|r[eé])essay",
     re.IGNORECASE,
 )
-_GAVE_UP = re.compile(r"fatal error|permanent(?:ly)? (?:fatal|error|fail|undeliver)|giving up|given up|has failed|could not be delivered|was not delivered|undeliverable", re.IGNORECASE)
+_GAVE_UP = re.compile(
+    r"fatal error|permanent(?:ly)? (?:fatal|error|fail|undeliver)|giving up|given up|has failed|could not be delivered|was not delivered|undeliverable",
+    re.IGNORECASE,
+)
 # After these an address is somebody to write to, not who failed.
 _NOT_WHO = re.compile(
     r"(contact|reply to|mailto:|questions?|assistance|report this|write to|send (an |your |this )?(e-?mail|mail|message|question)s? to|from|sender|by|van|von|"
@@ -82,8 +85,8 @@ _JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n[ \t]*\n|\n(?=[ \t]*[-*•])")
 _GUESS = re.compile(
     r"\b(?:(?:may|might) (?:not )?(?:be|exist|have|no longer|accept)|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
-    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|google tried to deliver|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
-    re.IGNORECASE,
+    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|google tried to deliver|puede que|quiz\u00e1s|potrebbe|(?:^|[.!?:]\s{1,3})please (?:check|verify|make sure))\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
 
