@@ -16,11 +16,13 @@ from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
 logger = logging.getLogger(__name__)
 # What follows an address this far still speaks of it.
 _NEARBY = 1_200
-_MAILER = re.compile(
+_SERVER = (
     r"mailer[-_ .]?daemon|post ?master|mail ?delivery|mail ?(system|administrator|server)|\bdaemon\b|mdaemon|delivery[-_ .]?(sub)?system|"
-    r"bounces?\b|microsoftexchange|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery",
-    re.IGNORECASE,
+    r"microsoftexchange|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery"
 )
+_MAILER = re.compile(_SERVER + r"|bounces?\b", re.IGNORECASE)
+# A list itself writes from an address for bounces; one that passes a bounce on keeps the name of the server.
+_LIST_MAILER = re.compile(_SERVER, re.IGNORECASE)
 _SUBJECT = re.compile(
     r"undeliver|un-?deliverable|deliver\w* (status|notif|fail|problem|error|report|delay|incomplete|has failed|unsuccess|of)|fail(ed|ure)( to| in)? deliver|"
     r"delivery[ :-]|return(ed|ing) (mail|message|e-?mail|to sender)|mail (system )?(error|fail|deliver|return|status)|fail(ed|ure) (notice|mail)|(not|n't) (be )?deliver|"
@@ -51,6 +53,13 @@ _NOT_DELIVERED = re.compile(
     r"niet (?:worden |kon )?(?:af)?(?:geleverd|bezorgd|besteld|bereikt)|onbestelbaar|bezorgen|nicht (?:\w+ ){0,2}zugestellt|unzustellbar|zustellung|"
     r"non (?:remis|distribu|d[eé]livr|recapit)|pas (?:pu )?[eê]tre (?:remis|distribu|d[eé]livr)|[eé]chec|mancat[ao] (?:consegna|recapito)|impossibile (?:recapitare|consegnare)|"
     r"no (?:se )?(?:ha )?(?:pudo|podido|puede) (?:entregar|ser entregado)|entregado|nie (?:zosta|mo)|не (?:доставл|может быть)|配信|送信|届|未达|退信|无法",
+    re.IGNORECASE,
+)
+_OUR_MAIL = re.compile(
+    r"\b(?:(?:your|this|following|the|original) (?:\w+ ){0,2}(?:e-?mail|message|mail)|(?:message|e-?mail|mail) (?:that )?you|deliver (?:message|mail|e-?mail) to|"
+    r"(?:uw|je|dit|volgende) (?:\w+ )?(?:bericht|e-?mail|mail)|(?:ihre|diese|folgende|deine) (?:\w+ )?(?:nachricht|e-?mail|mail)|"
+    r"(?:votre|ce|le) (?:\w+ )?(?:message|courriel|e-?mail|mail)|(?:su|el|este|tu) (?:mensaje|correo)|(?:il|suo|tuo|questo|vostro) (?:messaggio|mail|e-?mail))\b|"
+    r"wiadomo|сообщен|письмо|メール|メッセージ|邮件|信件",
     re.IGNORECASE,
 )
 # A notice that the server goes on trying; one that gave up for some recipient says so as well.
@@ -107,12 +116,17 @@ def tells_failure(mail: Mail) -> bool:
     if "bouncedRecipients" in mail.text:
         return True
     headers, subject = mail.headers, words(mail.headers.get("subject", ""))
-    is_list = any(name in headers for name in _LIST_HEADERS) and not headers.get("return-path", "").startswith("<>")
-    if is_list or not _SUBJECT.search(subject) or _PASSED_ON.match(subject) or _LETTER.match(mail.text):
+    if _is_to_many(headers) or not _SUBJECT.search(subject) or _PASSED_ON.match(subject) or _LETTER.match(mail.text):
+        return False
+    if not _OUR_MAIL.search(mail.text[:_NEARBY]):
         return False
     came_back = headers.get("return-path", "x").strip() == "<>" or bool(_MAILER.search(headers.get("return-path", "")))
     is_notice = came_back or "auto-submitted" in headers or any(_mentioned(mail.text[:_NEARBY], set())[:1])
     return is_notice and bool(_NOT_DELIVERED.search(mail.text[:_NEARBY]) or _NOT_DELIVERED.search(subject))
+
+
+def _is_to_many(headers: Headers) -> bool:
+    return any(name in headers for name in _LIST_HEADERS) and not headers.get("return-path", "").startswith("<>")
 
 
 def from_mail_server(mail: Mail) -> bool:
@@ -121,7 +135,7 @@ def from_mail_server(mail: Mail) -> bool:
     return (
         "x-failed-recipients" in headers
         or mail.kind == "multipart/report"
-        or bool(_MAILER.search(words(headers.get("from", ""))))
+        or bool((_LIST_MAILER if _is_to_many(headers) else _MAILER).search(words(headers.get("from", ""))))
         or bool(_NOTICE.match(words(headers.get("subject", ""))))
     )
 
