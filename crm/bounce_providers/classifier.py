@@ -20,11 +20,13 @@ def fold(text: str) -> str:
     """
     pieces = (_ADDRESSES.sub(" @ ", piece) if "@" in piece else piece for piece in text[:JUDGED_CHARACTERS].split())
     text = _CONTINUATIONS.sub(" ", _LINKS.sub(r" \1 ", " ".join(pieces)))
-    return " ".join(without_accents(text.replace("\u2019", "'")).casefold().split())
+    return " ".join(without_accents(_SAID.sub(" ", text).replace("\u2019", "'")).casefold().split())
 
 
 _ADDRESSES = re.compile(r"<?(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]:;,\"@]{1,64})@[^\s<>()\[\]:;,\"'@]{1,254}>?")
 _LINKS = re.compile(r"https?://([^\s/>\"'?]{1,253})[^\s>\"']{0,2000}", re.IGNORECASE)
+# Who said it is no part of what was said: 'host mx.b.example said: the recipient does not exist'.
+_SAID = re.compile(r"\bhost [^\s\[]{1,255}(?:\[[^\]\s]{1,60}\])? said:", re.IGNORECASE)
 # The second line of a reply repeats the codes of the first: '550-5.1.1 The account 550-5.1.1 does not exist.'
 _CONTINUATIONS = re.compile(r"(?<=\s)[245]\d\d-(?:[245]\.\d{1,3}\.\d{1,3}\b)?")
 
