@@ -10,7 +10,7 @@ from functools import lru_cache
 from flufl.bounce import all_failures
 
 from crm.bounce_providers import classifier
-from crm.bounce_providers.contract import JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
+from crm.bounce_providers.contract import DOMAIN_GONE, JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
 
 logger = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def _report(recipient: str, mail: Mail) -> Report:
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
     label = label if label != OTHER else judge_words(mail.text)
-    if label in JOB_CHANGES and _STILL_TRYING.search(mail.text) and not _GAVE_UP.search(mail.text):
+    if label in JOB_CHANGES | {DOMAIN_GONE} and _STILL_TRYING.search(mail.text) and not _GAVE_UP.search(mail.text):
         label = TEMPORARY
     return Report(recipient, label if label != OTHER else _by_subject(mail), status, code, evidence=said)
 
