@@ -6,7 +6,7 @@ from crm.bounce_providers import successors
 from crm.bounce_providers.contract import NOT_A_BOUNCE, Report
 from crm.bounce_providers.mime import ADDRESS, Mail, words
 from crm.bounce_providers.patterns import Table, read_table, without_accents
-from crm.bounce_providers.texts import from_mail_server
+from crm.bounce_providers.servers import from_mail_server
 
 DEPARTURES = Table(read_table("departures.toml")["rule"])
 # A personal note is short; what follows is a signature, a disclaimer or a repeated mail.
@@ -36,7 +36,7 @@ _SENTENCES = re.compile(
 )
 _FIRST_PERSON = re.compile(r"\b(i|i've|i'm|my|ik|mijn|ich|mein\w*|je|j'ai|mes|mon|ma)\b")
 _COLLEAGUE = re.compile(
-    r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|team)\b"
+    r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|assistent\w*|secret\w+|sekret\w+|chef\w*|vorgesetzt\w*|leidinggevende|team)\b"
 )
 
 

@@ -9,7 +9,8 @@ from crm.bounce_providers.mime import ADDRESS, Mail
 from crm.bounce_providers.texts import judge_words, named_by, said_of
 
 MOST_RECIPIENTS = 200
-_WENT_WELL = {"delivered", "relayed", "expanded"}
+# Postfix answers a question whether an address would work (sendmail -bv) with "deliverable".
+_WENT_WELL = {"delivered", "relayed", "expanded", "deliverable"}
 _ADDRESS_FIELDS = ("final-recipient", "original-recipient", "x-actual-recipient")
 # utf-8-addr-xtext of RFC 6533: \x{E9} stands for é.
 _HEX_SIGN = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")

@@ -12,56 +12,11 @@ from flufl.bounce import all_failures
 from crm.bounce_providers import classifier
 from crm.bounce_providers.contract import DOMAIN_GONE, JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
+from crm.bounce_providers.servers import from_mail_server, is_receipt, tells_failure
 
 logger = logging.getLogger(__name__)
 # What follows an address this far still speaks of it.
 _NEARBY = 1_200
-_SERVER = (
-    r"mailer[-_ .]?daemon|post ?master|mail ?delivery|mail ?(system|administrator|server)|\bdaemon\b|mdaemon|delivery[-_ .]?(sub)?system|"
-    r"microsoftexchange|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery"
-)
-_MAILER = re.compile(_SERVER + r"|bounces?\b", re.IGNORECASE)
-# A list itself writes from an address for bounces; one that passes a bounce on keeps the name of the server.
-_LIST_MAILER = re.compile(_SERVER, re.IGNORECASE)
-_SUBJECT = re.compile(
-    r"undeliver|un-?deliverable|deliver\w* (status|notif|fail|problem|error|report|delay|incomplete|has failed|unsuccess|of)|fail(ed|ure)( to| in)? deliver|"
-    r"delivery[ :-]|return(ed|ing) (mail|message|e-?mail|to sender)|mail (system )?(error|fail|deliver|return|status)|fail(ed|ure) (notice|mail)|(not|n't) (be )?deliver|"
-    r"non[- ]?deliver|bounce|mail could not|message (delayed|status|not delivered|you sent)|nondeliverable|user unknown|unknown (user|recipient)|"
-    r"warning: (message|could not send)|delayed|ndn:|\bdsn\b|rejected|error mail|problem (with|deliver)|"
-    r"onbestelbaar|niet (af)?(gel|be)\w+|unzustellbar|nicht zu(ge)?stell|zustell|fehler|non (remis|distribu|deliv|d[eé]livr)|[eé]chec|impossible de|"
-    r"no (se ha )?(podido )?entreg|no entregado|mancata consegna|mancato recapito|impossibile|niedostarcz|n[aã]o entregue|недостав|не доставл|"
-    r"配信|送信エラー|エラー|未达|退信|无法|系统退信",
-    re.IGNORECASE,
-)
-# No person's automatic reply begins like this.
-_NOTICE = re.compile(
-    r"\W*(?:undeliver|returned mail|failure notice|mail delivery|non-?delivery|delivery (?:status|fail|has failed|incomplete|delayed|notification)|message (?:undeliver|delivery)|"
-    r"onbestelbaar|unzustellbar|nicht zustellbar|non remis|no se puede entregar|mancato recapito|niet bezorgd)",
-    re.IGNORECASE,
-)
-# Mail to many carries these; a list that passes a bounce on keeps the server's name as sender.
-_LIST_HEADERS = ("list-unsubscribe", "list-id", "list-post", "feedback-id")
-_PASSED_ON = re.compile(r"\W*(?:fwd?|wg|tr|i|enc|doorst|rv)\s*:", re.IGNORECASE)
-_LETTER = re.compile(
-    r"\W*(?:dear|hello|hi|good (?:morning|afternoon|day)|geachte|beste|hallo|goede(?:morgen|middag|dag)|sehr geehrte|guten (?:tag|morgen)|liebe|bonjour|"
-    r"madame|monsieur|ch[eè]r|hola|estimad|buongiorno|gentile|thank you|thanks|bedankt|danke|merci|vielen dank)\b(?!. this is the)",
-    re.IGNORECASE,
-)
-_NOT_DELIVERED = re.compile(
-    r"(?:not|n't|never|unable to|failed to|cannot) (?:yet )?(?:be )?(?:been )?(?:deliver|reach|sent|transmit|forward|accept)|undeliver|deliver\w* (?:\w+ ){0,6}(?:fail|delay|impossible|error|problem)|"
-    r"fail(?:ed|ure) (?:\w+ ){0,3}deliver|returned to|was rejected|has been rejected|moderator|"
-    r"niet (?:worden |kon )?(?:af)?(?:geleverd|bezorgd|besteld|bereikt)|onbestelbaar|bezorgen|nicht (?:\w+ ){0,2}zugestellt|unzustellbar|zustellung|"
-    r"non (?:remis|distribu|d[eé]livr|recapit)|pas (?:pu )?[eê]tre (?:remis|distribu|d[eé]livr)|[eé]chec|mancat[ao] (?:consegna|recapito)|impossibile (?:recapitare|consegnare)|"
-    r"no (?:se )?(?:ha )?(?:pudo|podido|puede) (?:entregar|ser entregado)|entregado|nie (?:zosta|mo)|не (?:доставл|может быть)|配信|送信|届|未达|退信|无法",
-    re.IGNORECASE,
-)
-_OUR_MAIL = re.compile(
-    r"\b(?:(?:your|this|following|the|original) (?:\w+ ){0,2}(?:e-?mail|message|mail)|(?:message|e-?mail|mail) (?:that )?you|deliver (?:message|mail|e-?mail) to|"
-    r"(?:uw|je|dit|volgende) (?:\w+ )?(?:bericht|e-?mail|mail)|(?:ihre|diese|folgende|deine) (?:\w+ )?(?:nachricht|e-?mail|mail)|"
-    r"(?:votre|ce|le) (?:\w+ )?(?:message|courriel|e-?mail|mail)|(?:su|el|este|tu) (?:mensaje|correo)|(?:il|suo|tuo|questo|vostro) (?:messaggio|mail|e-?mail))\b|"
-    r"wiadomo|сообщен|письмо|メール|メッセージ|邮件|信件",
-    re.IGNORECASE,
-)
 # A notice that the server goes on trying; one that gave up for some recipient says so as well.
 _STILL_TRYING = re.compile(
     r"warning message only|(?:will|continue to|continues to) (?:keep |continue )?(?:to )?(?:try|trying|retry|be retried|attempt)|still undelivered|not yet been delivered|"
@@ -102,42 +57,9 @@ _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", 
 
 def read(mail: Mail) -> list[Report]:
     """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
-    if not from_mail_server(mail) and not tells_failure(mail):
+    if is_receipt(mail) or not (from_mail_server(mail) or tells_failure(mail)):
         return []
     return [_report(recipient, mail) for recipient in named_by(mail) or [""]]
-
-
-def tells_failure(mail: Mail) -> bool:
-    """Say whether a mail of another sender is about a mail of ours that failed, and does not only speak of bounces.
-
-    People, ticket systems, lists and newsletters write 'user unknown' too; to be believed such a mail must say of
-    itself that a mail was not delivered, under a subject that says so, and be no letter, list mail or answer.
-    """
-    if "bouncedRecipients" in mail.text:
-        return True
-    headers, subject = mail.headers, words(mail.headers.get("subject", ""))
-    if _is_to_many(headers) or not _SUBJECT.search(subject) or _PASSED_ON.match(subject) or _LETTER.match(mail.text):
-        return False
-    if not _OUR_MAIL.search(mail.text[:_NEARBY]):
-        return False
-    came_back = headers.get("return-path", "x").strip() == "<>" or bool(_MAILER.search(headers.get("return-path", "")))
-    is_notice = came_back or "auto-submitted" in headers or any(_mentioned(mail.text[:_NEARBY], set())[:1])
-    return is_notice and bool(_NOT_DELIVERED.search(mail.text[:_NEARBY]) or _NOT_DELIVERED.search(subject))
-
-
-def _is_to_many(headers: Headers) -> bool:
-    return any(name in headers for name in _LIST_HEADERS) and not headers.get("return-path", "").startswith("<>")
-
-
-def from_mail_server(mail: Mail) -> bool:
-    """Say whether sender, kind or the first words of the subject show a mail server as the writer."""
-    headers = mail.headers
-    return (
-        "x-failed-recipients" in headers
-        or mail.kind == "multipart/report"
-        or bool((_LIST_MAILER if _is_to_many(headers) else _MAILER).search(words(headers.get("from", ""))))
-        or bool(_NOTICE.match(words(headers.get("subject", ""))))
-    )
 
 
 def _report(recipient: str, mail: Mail) -> Report:
