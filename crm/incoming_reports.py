@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -19,6 +19,14 @@ MAIL = "mail"
 ERROR_CHARACTERS = 500
 logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
+
+
+class _Left(TypedDict, total=False):
+    """What an automatic reply adds to a report."""
+
+    says_left: bool
+    successor_name: str
+    successor_email: str
 
 
 # --- taking in -------------------------------------------------------------------------------------
@@ -128,7 +136,6 @@ def record_mail(said: bounce_providers.Report, *, digest: str, at: datetime, inc
     Where the mail was passed on, the address that we wrote to is the one that we know. An automatic reply that says
     who left speaks only of the mailbox that it came from.
     """
-    left = said.auto_reply and said.flag_job_change
     return deliverability.record_report(
         source=MAIL,
         external_id=digest,
@@ -138,11 +145,16 @@ def record_mail(said: bounce_providers.Report, *, digest: str, at: datetime, inc
         message_id=said.message_id,
         return_token=said.return_token,
         incoming=incoming,
-        says_left=left,
-        successor_name=said.successor_name if left else "",
-        successor_email=said.successor_email if left else "",
         at=at,
+        **_who_left(said),
     )
+
+
+def _who_left(said: bounce_providers.Report) -> _Left:
+    """Give what an automatic reply says of who left and who came instead; nothing of any other report."""
+    if not (said.auto_reply and said.flag_job_change):
+        return {}
+    return {"says_left": True, "successor_name": said.successor_name, "successor_email": said.successor_email}
 
 
 def _hear_events(report: IncomingReport, events: Sequence[Heard], *, at: datetime) -> None:
@@ -181,6 +193,7 @@ def _record(report: IncomingReport, heard: Heard, number: int, at: datetime) -> 
         return_token=said.return_token,
         incoming=report,
         at=at,
+        **_who_left(said),
     )
     if recorded.delivery and heard.happened in _ENDS:
         deliverability.suppress(recorded.delivery.address, reason=_ENDS[heard.happened], at=_moment(heard, at), note=report.source)

@@ -6,7 +6,7 @@ from crm.bounce_providers import successors
 from crm.bounce_providers.contract import NOT_A_BOUNCE, Report
 from crm.bounce_providers.mime import ADDRESS, Mail, words
 from crm.bounce_providers.patterns import Table, read_table, without_accents
-from crm.bounce_providers.texts import from_mail_server
+from crm.bounce_providers.servers import from_mail_server
 
 DEPARTURES = Table(read_table("departures.toml")["rule"])
 # A personal note is short; what follows is a signature, a disclaimer or a repeated mail.
@@ -15,6 +15,11 @@ _SUBJECT = re.compile(
     r"^\W*(?:(?:re|aw|antw?|sv|tr|fw)\s*:\s*)?(?:auto\b|auto[- ]?(?:reply|response|responder|antwoord|antwort)|automat\w*|out of (?:the )?office|ooo\b|"
     r"on (?:vacation|holiday|leave)|vacation|absent|abwesen|afwezig|absence|r[eé]ponse automatique|respuesta autom|risposta autom|resposta autom|"
     r"fuera de|fuori|odpowied|自動)",
+    re.IGNORECASE,
+)
+# No mail server writes so, whatever it is called: people are mail administrators too.
+_ABSENCE = re.compile(
+    r"^\W*(?:auto(?:matic|mated)?[- ]?reply|out of (?:the )?office|automatisch antwoord|automatische antwort|abwesenheit|afwezig|r[eé]ponse automatique|absence du bureau)",
     re.IGNORECASE,
 )
 _HEADERS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-autoreply-from", "x-auto-replied", "x-apple-action")
@@ -31,27 +36,30 @@ _SENTENCES = re.compile(
 )
 _FIRST_PERSON = re.compile(r"\b(i|i've|i'm|my|ik|mijn|ich|mein\w*|je|j'ai|mes|mon|ma)\b")
 _COLLEAGUE = re.compile(
-    r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|team)\b"
+    r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|assistent\w*|secret\w+|sekret\w+|chef\w*|vorgesetzt\w*|leidinggevende|team)\b"
 )
 
 
 def read(mail: Mail) -> list[Report]:
     """Give the report of an automatic reply: its recipient is the person in whose name it comes; nothing for other mail."""
-    if not is_automatic(mail):
-        return []
+    return [answered(mail)] if is_automatic(mail) else []
+
+
+def answered(mail: Mail) -> Report:
+    """Give the report of a mail that is known to be an automatic reply."""
     person = successors.person_of(words(mail.headers.get("from", "")))
     note = _note(mail)
     report = Report(person.address, NOT_A_BOUNCE, evidence=note, auto_reply=True)
     if not tells_departure(note, person, subject=words(mail.headers.get("subject", ""))):
-        return [report]
+        return report
     name, address = successors.find(sentences(note), person)
-    return [report._replace(flag_job_change=True, successor_name=name, successor_email=address)]
+    return report._replace(flag_job_change=True, successor_name=name, successor_email=address)
 
 
 def is_automatic(mail: Mail) -> bool:
     """Say whether a mailbox answered by itself, and not a mail server about a mail that failed."""
     headers = mail.headers
-    if from_mail_server(mail):
+    if from_mail_server(mail) and not (_ABSENCE.match(words(headers.get("subject", ""))) and mail.kind != "multipart/report"):
         return False
     submitted = headers.get("auto-submitted", "").partition(";")[0].strip().lower()
     return (

@@ -20,11 +20,13 @@ def fold(text: str) -> str:
     """
     pieces = (_ADDRESSES.sub(" @ ", piece) if "@" in piece else piece for piece in text[:JUDGED_CHARACTERS].split())
     text = _CONTINUATIONS.sub(" ", _LINKS.sub(r" \1 ", " ".join(pieces)))
-    return " ".join(without_accents(text.replace("\u2019", "'")).casefold().split())
+    return " ".join(without_accents(_SAID.sub(" ", text).replace("\u2019", "'")).casefold().split())
 
 
 _ADDRESSES = re.compile(r"<?(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]:;,\"@]{1,64})@[^\s<>()\[\]:;,\"'@]{1,254}>?")
 _LINKS = re.compile(r"https?://([^\s/>\"'?]{1,253})[^\s>\"']{0,2000}", re.IGNORECASE)
+# Who said it is no part of what was said: 'host mx.b.example said: the recipient does not exist'.
+_SAID = re.compile(r"\bhost [^\s\[]{1,255}(?:\[[^\]\s]{1,60}\])? said:", re.IGNORECASE)
 # The second line of a reply repeats the codes of the first: '550-5.1.1 The account 550-5.1.1 does not exist.'
 _CONTINUATIONS = re.compile(r"(?<=\s)[245]\d\d-(?:[245]\.\d{1,3}\.\d{1,3}\b)?")
 
@@ -35,6 +37,11 @@ _STATUS: dict[str, str] = _TABLE["status"]
 _CODES: dict[str, str] = _TABLE["code"]
 _HINTS: dict[str, str] = _TABLE["hint"]
 _SUBJECTS: dict[str, str] = _TABLE["subject"]
+# Words of a refusal for who sends, or how: '5.1.1' and 'unknown' may be said of anybody beside them.
+_ABOUT_SENDING = re.compile(
+    r"\b(?:spam\w*|anti-?spam|polic(?:y|ies)|authenticat\w+|unauthenticated|credentials|(?:black|block|white|allow|deny)[ -]?list\w*|reputation|"
+    r"permissions?|(?:un)?authori[sz]ed|not (?:allowed|permitted)|gr[ae]ylist\w*|unsolicited|restrict\w+|sender|relay\w*)\b"
+)
 _CODE_AND_STATUS = re.compile(r"(?<![\w.:])(4[235]\d|5[0-57]\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3}))?(?![\w.:@%])")
 _STATUS_ALONE = re.compile(r"(?<![\w.])#?([245]\.\d{1,3}\.\d{1,3})(?![\w.@])")
 
@@ -49,18 +56,33 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     found_code, found_status = codes(text)
     statuses = [code for code in (_clean(found_status), _clean(status)) if code]
     code = smtp_code.strip() or found_code
-    rule = RULES.first(f"{statuses[0] if statuses else ''} {fold(text)}")
+    folded = fold(text)
+    rule = RULES.first(f"{statuses[0] if statuses else ''} {folded}")
     exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
+    is_about_sending = bool(_ABOUT_SENDING.search(folded))
     if rule and not rule.weak:
-        # 4.4: what failed was the way there, whatever a server on it said last.
-        is_on_the_way = rule.label in JOB_CHANGES and any(one.startswith("4.4.") for one in statuses)
-        return TEMPORARY if is_on_the_way or (rule.label == BLOCKED_POLICY and _passes(code, statuses)) else rule.label
+        return _by_strong_words(rule.label, statuses, code, is_about_sending=is_about_sending)
+    if exact in JOB_CHANGES and is_about_sending and rule and rule.label == BLOCKED_POLICY:
+        exact = ""
     return (
         exact
         or _by_weak_signs(rule.label if rule else "", statuses, code)
         or (hint if hint in OUTCOMES else _HINTS.get(_letters(hint), ""))
         or _by_class([*statuses, code])
     )
+
+
+def _by_strong_words(worded: str, statuses: list[str], code: str, *, is_about_sending: bool) -> str:
+    """Judge by words that say it outright, unless the codes tell that they were said of something else.
+
+    4.4: what failed was the way there, and 4.3 the server, whatever it said last. 5.7: a refusal for security that
+    speaks of senders may call anybody unknown; RFC 5248 has 5.7.13 for a disabled account.
+    """
+    if worded in JOB_CHANGES and any(one[:4] in {"4.3.", "4.4."} for one in statuses):
+        return TEMPORARY
+    if worded in JOB_CHANGES and is_about_sending and any(one[:4] == "5.7." and one != "5.7.13" for one in statuses):
+        return BLOCKED_POLICY
+    return TEMPORARY if worded == BLOCKED_POLICY and _passes(code, statuses) else worded
 
 
 def _passes(code: str, statuses: list[str]) -> bool:
@@ -76,8 +98,10 @@ def _by_weak_signs(worded: str, statuses: list[str], code: str) -> str:
     subject = next(filter(None, (_SUBJECTS.get(one.rpartition(".")[0], "") for one in statuses)), "")
     if worded in {BLOCKED_POLICY, OTHER} and _passes(code, statuses):
         return TEMPORARY
-    if worded == TEMPORARY and subject == BLOCKED_POLICY:
+    if worded in {TEMPORARY, OTHER} and subject == BLOCKED_POLICY:
         return BLOCKED_POLICY
+    if worded in JOB_CHANGES:
+        return TEMPORARY if _passes(code, statuses) else subject or worded
     return worded or subject or _CODES.get(code, "")
 
 

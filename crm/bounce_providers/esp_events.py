@@ -12,7 +12,8 @@ from email.utils import parseaddr
 from typing import Any, NamedTuple
 
 from crm import policy, return_path
-from crm.bounce_providers.classifier import judge
+from crm.bounce_providers import auto_replies
+from crm.bounce_providers.classifier import codes, judge
 from crm.bounce_providers.contract import (
     BLOCKED_POLICY,
     CONTENT,
@@ -25,6 +26,7 @@ from crm.bounce_providers.contract import (
     TEMPORARY,
     Report,
 )
+from crm.bounce_providers.mime import open_mail
 
 
 class Heard(NamedTuple):
@@ -60,6 +62,8 @@ class Found(NamedTuple):
     by_machine: bool = False
     # Set where anymail's word for what happened is not ours.
     happened: str | None = None
+    # What a mailbox answered by itself: the whole mail, or only its words.
+    answer: str = ""
 
 
 # --- the providers' own words ----------------------------------------------------------------------
@@ -157,8 +161,9 @@ def read(provider: str, event: Any) -> Heard:
 
 def _report(found: Found, event: Any, told: str, *, is_failure: bool) -> Report:
     label = found.verdict or (_judged(found) if is_failure else NOT_A_BOUNCE)
-    return Report(
-        recipient=parseaddr(_text(event.recipient))[1].lower(),
+    recipient = parseaddr(_text(event.recipient))[1].lower()
+    report = Report(
+        recipient=recipient,
         label=label,
         status=found.status,
         smtp_code=found.smtp_code,
@@ -167,13 +172,35 @@ def _report(found: Found, event: Any, told: str, *, is_failure: bool) -> Report:
         return_token=return_path.token_in(found.return_path),
         flag_job_change=label in JOB_CHANGES,
     )
+    return _with_answer(report, found.answer) if found.answer else report
+
+
+def _with_answer(report: Report, answer: str) -> Report:
+    """Add what a mailbox answered by itself: whether its owner left, and who took over; only what it says of itself counts."""
+    answered = answer.encode("utf-8", "replace")
+    mail = open_mail(answered)
+    if "from" not in mail.headers:
+        mail = mail._replace(headers={"from": report.recipient}, text=answered.decode())
+    said = auto_replies.answered(mail)
+    if said.recipient.lower() != report.recipient:
+        return report._replace(auto_reply=True)
+    return report._replace(
+        evidence=said.evidence[: policy.MAIL.evidence_characters],
+        auto_reply=True,
+        flag_job_change=said.flag_job_change,
+        successor_name=said.successor_name,
+        successor_email=said.successor_email,
+    )
 
 
 def _judged(found: Found) -> str:
     """Ask the classifier; without a word of the receiving server the provider's category is all there is, and no proof."""
     if not (found.text or found.status):
         return found.hint if found.hint not in JOB_CHANGES | {""} else OTHER
-    return judge(found.text, status=found.status, smtp_code=found.smtp_code, hint=found.hint)
+    label = judge(found.text, status=found.status, smtp_code=found.smtp_code, hint=found.hint)
+    # The provider goes on trying, and the server says 'not now': a server that verifies addresses first calls anybody unknown.
+    is_held_up = found.hint == TEMPORARY and (found.smtp_code or codes(found.text)[0])[:1] == "4"
+    return TEMPORARY if is_held_up and label in JOB_CHANGES else label
 
 
 def _is_of_several(provider: str, raw: Mapping[str, Any]) -> bool:
@@ -262,6 +289,8 @@ def _postmark(raw: Mapping[str, Any], _event: Any) -> Found:
         text=_text(raw.get("Details")),
         hint=_POSTMARK_HINTS.get(kind, OTHER),
         verdict=_POSTMARK_VERDICTS.get(kind, ""),
+        # The hook carries the whole reply where it is set to include the content, else a line of it.
+        answer=(_text(raw.get("Content")) or _text(raw.get("Details"))) if kind == "AutoResponder" else "",
         event_id=f"{name} {raw['ID']}" if isinstance(raw.get("ID"), int) else "",
         # The receiver took it for spam; that is no complaint of the person.
         happened="" if kind in ("SpamNotification", "Unknown") else None,

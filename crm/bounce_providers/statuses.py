@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 
 from crm.bounce_providers import classifier
-from crm.bounce_providers.contract import MAILBOX_MOVED, NOT_A_BOUNCE, OTHER, PERSON_GONE, TEMPORARY, Report
+from crm.bounce_providers.contract import DOMAIN_GONE, MAILBOX_MOVED, NOT_A_BOUNCE, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Mail
 from crm.bounce_providers.texts import judge_words, named_by, said_of
 
 MOST_RECIPIENTS = 200
-_WENT_WELL = {"delivered", "relayed", "expanded"}
+# Postfix answers a question whether an address would work (sendmail -bv) with "deliverable".
+_WENT_WELL = {"delivered", "relayed", "expanded", "deliverable"}
 _ADDRESS_FIELDS = ("final-recipient", "original-recipient", "x-actual-recipient")
 # utf-8-addr-xtext of RFC 6533: \x{E9} stands for é.
 _HEX_SIGN = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
@@ -82,8 +83,8 @@ def _label(said: str, status: str, action: str, recipient: str, mail: Mail) -> s
     if (label == OTHER and status[2:] in {"", "0.0"}) or not said:
         label = judge_words(said_of(recipient, mail.text), status=status)
         label = label if label != OTHER else judge_words(mail.text, status=status)
-    # A notice of delay may quote 'user unknown' of a server that verifies addresses; the person is not gone yet.
-    return TEMPORARY if action == "delayed" and label in {PERSON_GONE, MAILBOX_MOVED, OTHER} else label
+    # A notice of delay may quote 'user unknown' of a server that verifies addresses, and a DNS server may be wrong for a day.
+    return TEMPORARY if action == "delayed" and label in {PERSON_GONE, MAILBOX_MOVED, DOMAIN_GONE, OTHER} else label
 
 
 def _address(field: str) -> str:

@@ -56,6 +56,8 @@ _OWN = re.compile(
 _TO_NOBODY = re.compile(r"\b(unsubscribe|abmelden|afmelden|desabonner|remove|verwijder|delete)\b")
 
 
+# Words that no name begins with, but that many people are called.
+_SURNAMES_TOO = {"Vos", "Best", "May", "Mai", "Kind", "Standard", "Bell", "See", "New", "Call", "Will", "Bon", "Beste"}
 # A cue stands within so many letters before a name; a note names few people.
 _CUE_CHARACTERS, _MOST_NAMES = 120, 20
 
@@ -159,7 +161,13 @@ def _names(text: str, person: Person) -> Iterator[str]:
         while name and (odd := _NO_NAME.match(name)):
             name = name[odd.end() :].strip(" .,:")
         is_own = person.names and set(re.split(r"[\s.]+", plain(name))) & set(person.names) and plain(name).split()[-1] in person.names
-        if " " in name and not _NO_NAME.search(name) and not is_own and not (person.employer and person.employer.search(plain(name))):
+        first, _space, last = name.rpartition(" ")
+        if (
+            first
+            and not _NO_NAME.search(first if last in _SURNAMES_TOO else name)
+            and not is_own
+            and not (person.employer and person.employer.search(plain(name)))
+        ):
             yield name
 
 

@@ -10,31 +10,21 @@ from functools import lru_cache
 from flufl.bounce import all_failures
 
 from crm.bounce_providers import classifier
-from crm.bounce_providers.contract import JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
+from crm.bounce_providers.contract import DOMAIN_GONE, JOB_CHANGES, MAILBOX_FULL, OTHER, PERSON_GONE, TEMPORARY, Report
 from crm.bounce_providers.mime import ADDRESS, Headers, Mail, words
+from crm.bounce_providers.servers import from_mail_server, is_receipt, tells_failure
 
 logger = logging.getLogger(__name__)
 # What follows an address this far still speaks of it.
 _NEARBY = 1_200
-_MAILER = re.compile(
-    r"mailer[-_ .]?daemon|post ?master|mail ?delivery|mail ?(system|administrator|server)|\bdaemon\b|mdaemon|delivery[-_ .]?(sub)?system|"
-    r"bounces?\b|microsoftexchange|mail[-_.]?adm|undeliver|non-?delivery|\bmta\b|internet mail delivery|system administrator|systemadmin|maildelivery",
+# A notice that the server goes on trying; one that gave up for some recipient says so as well.
+_STILL_TRYING = re.compile(
+    r"warning message only|(?:will|continue to|continues to) (?:keep |continue )?(?:to )?(?:try|trying|retry|be retried|attempt)|still undelivered|not yet been delivered|"
+    r"delivery attempts will continue|do not need to resend|wird weiterhin versucht|blijft (?:het )?proberen|sera (?:re|r[eé])essay",
     re.IGNORECASE,
 )
-_SUBJECT = re.compile(
-    r"undeliver|un-?deliverable|deliver\w* (status|notif|fail|problem|error|report|delay|incomplete|has failed|unsuccess|of)|fail(ed|ure)( to| in)? deliver|"
-    r"delivery[ :-]|return(ed|ing) (mail|message|e-?mail|to sender)|mail (system )?(error|fail|deliver|return|status)|fail(ed|ure) (notice|mail)|(not|n't) (be )?deliver|"
-    r"non[- ]?deliver|bounce|mail could not|message (delayed|status|not delivered|you sent)|nondeliverable|user unknown|unknown (user|recipient)|"
-    r"warning: (message|could not send)|delayed|ndn:|\bdsn\b|rejected|error mail|problem (with|deliver)|"
-    r"onbestelbaar|niet (af)?(gel|be)\w+|unzustellbar|nicht zu(ge)?stell|zustell|fehler|non (remis|distribu|deliv|d[eé]livr)|[eé]chec|impossible de|"
-    r"no (se ha )?(podido )?entreg|no entregado|mancata consegna|mancato recapito|impossibile|niedostarcz|n[aã]o entregue|недостав|не доставл|"
-    r"配信|送信エラー|エラー|未达|退信|无法|系统退信",
-    re.IGNORECASE,
-)
-# No person's automatic reply begins like this.
-_NOTICE = re.compile(
-    r"\W*(?:undeliver|returned mail|failure notice|mail delivery|delivery (?:status|fail|has failed|incomplete|delayed|notification)|message (?:undeliver|delivery)|"
-    r"onbestelbaar|unzustellbar|nicht zustellbar|non remis|no se puede entregar|mancato recapito|niet bezorgd)",
+_GAVE_UP = re.compile(
+    r"fatal error|permanent(?:ly)? (?:fatal|error|fail|undeliver)|giving up|given up|has failed|could not be delivered|was not delivered|undeliverable",
     re.IGNORECASE,
 )
 # After these an address is somebody to write to, not who failed.
@@ -58,39 +48,18 @@ _LISTED = re.compile(
 _JSON_ADDRESS = re.compile(r"emailAddress\W{1,12}([^\s\"\\<>]{1,64}@[^\s\"\\<>]{1,190})")
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n[ \t]*\n|\n(?=[ \t]*[-*•])")
 _GUESS = re.compile(
-    r"\b(?:may|might|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
-    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|puede que|quiz\u00e1s|potrebbe|please (?:check|verify|make sure))\b",
-    re.IGNORECASE,
+    r"\b(?:(?:may|might) (?:not )?(?:be|exist|have|no longer|accept)|possibl[ey]|perhaps|maybe|probably|either|(?:usual|common|typical|possible|likely) (?:cause|reason)s?|one of the following reasons|mogelijk|misschien|wellicht|"
+    r"moglicherweise|m\u00f6glicherweise|vielleicht|peut-\u00eatre|il est possible|google tried to deliver|puede que|quiz\u00e1s|potrebbe|(?:^|[.!?:]\s{1,3})please (?:check|verify|make sure))\b",
+    re.IGNORECASE | re.MULTILINE,
 )
 _ROLES = ("postmaster@", "mailer-daemon@", "abuse@", "hostmaster@", "noreply@", "no-reply@", "root@")
 
 
 def read(mail: Mail) -> list[Report]:
     """Give a report for each address that the text says failed; nothing if it is no bounce at all."""
-    is_bounce = looks_returned(mail)
-    recipients = named_by(mail)
-    label = judge_words(mail.text)
-    if not is_bounce and (label == OTHER or not recipients):
+    if is_receipt(mail) or not (from_mail_server(mail) or tells_failure(mail)):
         return []
-    if not recipients:
-        return [_report("", mail)]
-    return [_report(recipient, mail) for recipient in recipients]
-
-
-def looks_returned(mail: Mail) -> bool:
-    """Say whether a mail comes from a mail server about a mail, by its sender, subject and kind."""
-    return from_mail_server(mail) or bool(_SUBJECT.search(words(mail.headers.get("subject", ""))))
-
-
-def from_mail_server(mail: Mail) -> bool:
-    """Say whether sender, kind or the first words of the subject show a mail server as the writer."""
-    headers = mail.headers
-    return (
-        "x-failed-recipients" in headers
-        or mail.kind == "multipart/report"
-        or bool(_MAILER.search(words(headers.get("from", ""))))
-        or bool(_NOTICE.match(words(headers.get("subject", ""))))
-    )
+    return [_report(recipient, mail) for recipient in named_by(mail) or [""]]
 
 
 def _report(recipient: str, mail: Mail) -> Report:
@@ -99,6 +68,8 @@ def _report(recipient: str, mail: Mail) -> Report:
     said = near if label != OTHER else mail.text
     code, status = classifier.codes(said)
     label = label if label != OTHER else judge_words(mail.text)
+    if label in JOB_CHANGES | {DOMAIN_GONE} and _STILL_TRYING.search(mail.text) and not _GAVE_UP.search(mail.text):
+        label = TEMPORARY
     return Report(recipient, label if label != OTHER else _by_subject(mail), status, code, evidence=said)
 
 

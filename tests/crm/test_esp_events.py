@@ -112,6 +112,37 @@ def test_ses_speaks_only_of_who_bounced_and_of_who_is_held_up():
     ]
 
 
+LEFT = "I no longer work here. Please write to Jan Smit, j.smit@b.example."
+AWAY = "I am away until 3 June. Please write to Jan Smit, j.smit@b.example."
+
+
+def answer(text, sender=TO):
+    return f"From: Ann <{sender}>\r\nSubject: Automatic reply: Offer\r\nAuto-Submitted: auto-replied\r\n\r\n{text}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("facts", "left", "successor"),
+    [
+        ({"details": LEFT}, True, "j.smit@b.example"),
+        ({"details": AWAY}, False, ""),
+        ({"Content": answer(LEFT), "details": "cut off"}, True, "j.smit@b.example"),
+        ({"Content": answer(AWAY)}, False, ""),
+        ({"Content": answer(LEFT, sender="somebody@else.example")}, False, ""),
+        ({"kind": "HardBounce", "Content": answer(LEFT)}, False, ""),
+    ],
+)
+def test_an_automatic_reply_that_an_event_carries_says_who_left(facts, left, successor):
+    (one,) = heard("postmark", postmark(facts.pop("kind", "AutoResponder"), **facts))
+
+    assert (one.report.flag_job_change, one.report.successor_email) == (left, successor)
+    assert one.report.recipient == TO
+
+
+def test_unknown_for_now_while_the_provider_goes_on_trying_is_temporary():
+    assert label("sendgrid", sendgrid("deferred", response="450 4.1.1 User unknown")) == "temporary"
+    assert label("sendgrid", sendgrid("bounce", reason="450 4.1.1 User unknown")) == "person_gone"
+
+
 def test_the_return_path_of_the_mail_names_it():
     token = return_path.make_token(TO)
     event = ses_bounce("Permanent", "General", diagnosticCode=GONE)
