@@ -21,6 +21,7 @@ from config.environment import (
     log_level,
     mail,
     mailbox,
+    networks,
     numbers,
     one_of,
     optional_secret,
@@ -213,6 +214,13 @@ BOUNCE_MAILBOX_DONE_FOLDER = env.str("BOUNCE_MAILBOX_DONE_FOLDER", default="")
 PUBLIC_URL = public_url("PUBLIC_URL", default=next((name for name in CSRF_TRUSTED_ORIGINS if "*" not in name), "http://localhost:8000"))
 # Whether people whose details are old are asked every night whether they are still right; a rep may ask at any time.
 ASK_FOR_DETAILS = flag("ASK_FOR_DETAILS", default=False)
+
+# --- webhooks out ----------------------------------------------------------------------------------
+# Private networks of ours to which webhooks may lead, and whether without TLS; otherwise they go into the internet, by https.
+WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS")
+WEBHOOK_HTTP = flag("WEBHOOK_HTTP", default=False)
+# Seals their secrets in the database; with a new one every webhook needs a new secret.
+WEBHOOK_KEY = optional_secret("WEBHOOK_KEY", default=SECRET_KEY)
 
 # --- the queue -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker("CELERY_BROKER_URL", default="filesystem://localhost")
