@@ -292,6 +292,8 @@ SPECTACULAR_SETTINGS = {
         "RecordingStatus": "crm.api.activities.STATUSES",
         "Stage": "crm.models.Stage",
         "StartingStage": "crm.api.opportunities.STARTING_STAGES",
+        "WebhookDeliveryState": "crm.models.webhooks.WebhookDelivery.State",
+        "WebhookOffReason": "crm.models.webhooks.Webhook.Reason",
         "TargetListStatus": "abm.models.targets.TargetList.Status",
     },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "crm.api.schema.complete"],

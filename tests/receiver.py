@@ -59,9 +59,12 @@ def always(status: int = 204) -> Behave:
     return lambda _number, _call: status
 
 
+ALWAYS_FINE = always()
+
+
 @contextmanager
 def receiver(
-    behave: Behave = always(), *, headers: dict[str, str] | None = None, body: bytes = b"", context: ssl.SSLContext | None = None
+    behave: Behave = ALWAYS_FINE, *, headers: dict[str, str] | None = None, body: bytes = b"", context: ssl.SSLContext | None = None
 ) -> Iterator[Receiver]:
     """Run a receiver, to which webhooks may lead as long as it runs."""
     found = Receiver(behave, headers or {}, body)
