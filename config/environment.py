@@ -84,7 +84,7 @@ def mailbox(name: str) -> dict[str, Any] | None:
 def networks(name: str) -> list[IPv4Network | IPv6Network]:
     """Read networks such as 10.0.0.0/8, fd00::/8."""
     found = []
-    for word in env.list(name, default=[]):
+    for word in filter(str.strip, env.list(name, default=[])):
         try:
             found.append(ip_network(word.strip()))
         except ValueError as error:

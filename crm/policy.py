@@ -256,7 +256,7 @@ class Webhooks:
     stalled_seconds: int = 60
     # Under way at once: in all, to one receiver, and to one that fails.
     at_once: int = 32
-    at_once_per_webhook: int = 8
+    at_once_per_webhook: int = 16
     at_once_failing: int = 2
     shared_at_once: int = 500
     # A receiver to which nothing arrived for so long is told no more, until somebody switches it on again.

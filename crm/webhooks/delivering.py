@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import orjson
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Count, Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce
 
 from crm import policy
@@ -27,8 +27,9 @@ Clock = Callable[[], datetime]
 Send = Callable[[Parcel], Answer]
 State = WebhookDelivery.State
 GONE = 410
-# How long a round waits for answers before it looks again for what has become due.
-ROUND_SECONDS = 0.5
+# How long a round waits for the first answer before it looks again for what has become due, and then for others
+# to be written down with it.
+ROUND_SECONDS, COMPANY_SECONDS = 0.5, 0.02
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ def work(*, clock: Clock, seconds: float = 20, send: Send = sending.post, chance
                     under_way[pool.submit(_try, held, send)] = held
             if not under_way:
                 return clock() >= until and _any_due(at=clock())
-            done, _waiting = wait(under_way, timeout=ROUND_SECONDS, return_when=FIRST_COMPLETED)
+            wait(under_way, timeout=ROUND_SECONDS, return_when=FIRST_COMPLETED)
+            done, _late = wait(under_way, timeout=COMPANY_SECONDS)
             if done:
                 _write_down([(under_way.pop(one), one.result()) for one in done], at=clock(), chance=chance)
 
@@ -75,11 +77,11 @@ def _next(*, at: datetime, room: int) -> list[Claim]:
     """Claim what is due, of every webhook a fair part."""
     while sharing.share(at=at) == policy.WEBHOOKS.shared_at_once:
         pass
-    room = min(room, policy.WEBHOOKS.at_once - _held(at=at).count())
-    claims: list[Claim] = []
+    held = dict(_held(at=at).order_by().values_list("webhook").annotate(Count("pk")))
+    room, claims = min(room, policy.WEBHOOKS.at_once - sum(held.values())), list[Claim]()
     due = Webhook.objects.active().filter(Exists(_due(at=at).filter(webhook=OuterRef("pk"))))
     for pk in due.order_by("?").values_list("pk", flat=True) if room > 0 else ():
-        claims += _claim(pk, at=at, room=room - len(claims))
+        claims += _claim(pk, at=at, room=room - len(claims), held=held.get(pk, 0))
     return claims
 
 
@@ -103,8 +105,8 @@ def _any_due(*, at: datetime) -> bool:
 
 
 @transaction.atomic
-def _claim(webhook_id: int, *, at: datetime, room: int) -> list[Claim]:
-    """Claim deliveries of one webhook, unless another worker is at its list at this moment.
+def _claim(webhook_id: int, *, at: datetime, room: int, held: int) -> list[Claim]:
+    """Claim deliveries of one webhook, of which so many are held already, unless another worker is at its list at this moment.
 
     An attempt is counted before it begins: what no worker survives is given up in the end.
     """
@@ -114,9 +116,9 @@ def _claim(webhook_id: int, *, at: datetime, room: int) -> list[Claim]:
     if webhook is None or not webhook.is_active:
         return []
     most = policy.WEBHOOKS.at_once_failing if webhook.failing_since else policy.WEBHOOKS.at_once_per_webhook
-    room = min(room, most - _held(at=at).filter(webhook=webhook).count())
+    room = max(0, min(room, most - held))
     turn = _due(at=at).filter(webhook=webhook).select_related("event").order_by("next_at", "event_id")
-    rows = _still_visible(list(turn[: max(0, room)]), webhook)
+    rows = _still_visible(list(turn[:room]), webhook)
     WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows]).update(claimed_at=at, attempts=F("attempts") + 1)
     return _packed(rows, webhook, at=at)
 
@@ -160,29 +162,41 @@ def _parcel(row: WebhookDelivery, address: str, secrets: Sequence[str], *, at: d
 @transaction.atomic
 def _write_down(outcomes: Sequence[tuple[Claim, Answer]], *, at: datetime, chance: Callable[[], float]) -> None:
     """Write down what came of attempts; of a claim that ran out meanwhile, nothing."""
+    _close_delivered([(held, answer) for held, answer in outcomes if answer.is_good], at=at)
     for held, answer in outcomes:
-        _close(held, answer, at=at, chance=chance())
+        if not answer.is_good:
+            _put_off(held, answer, at=at, chance=chance())
     arrived = {held.webhook_id for held, answer in outcomes if answer.is_good}
     failed = {held.webhook_id for held, answer in outcomes if not answer.is_good} - arrived
     Webhook.objects.filter(pk__in=arrived).exclude(failing_since=None).update(failing_since=None)
-    Webhook.objects.filter(pk__in=failed).update(failing_since=Coalesce(F("failing_since"), at))
-    _give_up({held.webhook_id for held, answer in outcomes if answer.status == GONE}, failed, at=at)
+    if failed:
+        Webhook.objects.filter(pk__in=failed).update(failing_since=Coalesce(F("failing_since"), at))
+    gone = {held.webhook_id for held, answer in outcomes if answer.status == GONE}
+    if gone or failed:
+        _give_up(gone, failed, at=at)
 
 
-def _close(held: Claim, answer: Answer, *, at: datetime, chance: float) -> None:
-    """Write down one attempt, and when the next one is due: that of later events about the same waits as long."""
+def _close_delivered(good: Sequence[tuple[Claim, Answer]], *, at: datetime) -> None:
+    for status in {answer.status for _held, answer in good}:
+        these = [held for held, answer in good if answer.status == status]
+        mine = WebhookDelivery.objects.waiting().filter(
+            pk__in=[held.pk for held in these], claimed_at__in={held.claimed_at for held in these}
+        )
+        mine.update(state=State.DELIVERED, claimed_at=None, last_at=at, last_status=status, last_error="")
+
+
+def _put_off(held: Claim, answer: Answer, *, at: datetime, chance: float) -> None:
+    """Write down a failed attempt, and when the next one is due: that of later events about the same waits as long."""
     mine = WebhookDelivery.objects.waiting().filter(pk=held.pk, claimed_at=held.claimed_at)
     said = {"claimed_at": None, "last_at": at, "last_status": answer.status, "last_error": answer.error}
-    if answer.is_good:
-        mine.update(state=State.DELIVERED, **said)
-        return
     rest = pause(held.attempt, chance=chance)
     if rest is None or answer.status == GONE:
         mine.update(state=State.DEAD, **said)
         return
     next_at = at + max(rest, timedelta(seconds=answer.wait_seconds))
     if mine.update(next_at=next_at, **said):
-        WebhookDelivery.objects.waiting().filter(webhook=held.webhook_id, subject=held.subject, next_at__lt=next_at).update(next_at=next_at)
+        later = WebhookDelivery.objects.waiting().filter(webhook=held.webhook_id, subject=held.subject, next_at__lt=next_at)
+        later.update(next_at=next_at)
 
 
 def _give_up(gone: Collection[int], failed: Collection[int], *, at: datetime) -> None:
