@@ -15,7 +15,7 @@ class AbmConfig(AppConfig):
         from django.conf import settings
         from django.core.exceptions import ImproperlyConfigured
 
-        from abm import exports, merges, policy, privacy, receivers, retention, states
+        from abm import exports, merges, policy, privacy, receivers, retention, states, webhook_kinds
         from abm.models import AccountFit, AccountStanding, EngagementScore, JourneyPlacement, PhaseChange
         from crm import access
         from crm import privacy as crm_privacy
@@ -29,6 +29,7 @@ class AbmConfig(AppConfig):
         exports.register()
         merges.register()
         receivers.connect()
+        webhook_kinds.register()
         try:
             unknown = policy.configure(settings.QUORUM_POLICY.get("abm", {}))
         except ValueError as error:

@@ -27,6 +27,7 @@ def notice(account: Account, report: DeliveryReport, *, address: str, at: dateti
     signal = JobChangeSignal(kind=JobChangeSignal.Kind.DOMAIN, account=account, opened_at=at)
     signal.effects = signal_effects.opening(signal, at=at)
     signal.save()
+    signal_effects.tell(signal, at=at)
     _note(signal, failures)
     for single in _of_these_hours(account, report):
         signal_effects.turn(single, JobChangeSignal.Status.HELD, at=at)

@@ -231,7 +231,7 @@ def confirm(
     )
     if row.kind == Kind.DOMAIN:
         done += signal_effects.sort_out_held(domain_incidents.held(row.account), Status.DISMISSED, at=at, by=by)
-    return _write_down(signal, row, done)
+    return _write_down(signal, row, done, at=at)
 
 
 def _named_day(signal: JobChangeSignal) -> date | None:
@@ -258,7 +258,7 @@ def _take_back(signal: JobChangeSignal, status: str, *, at: datetime, by: User |
     signal_effects.undo(row.effects, at=at, by=by)
     is_domain = row.kind == Kind.DOMAIN
     released = signal_effects.sort_out_held(domain_incidents.held(row.account), Status.OPEN, at=at, by=by) if is_domain else []
-    return _write_down(signal, row, released)
+    return _write_down(signal, row, released, at=at)
 
 
 @transaction.atomic
@@ -276,7 +276,7 @@ def undo(signal: JobChangeSignal, *, at: datetime, by: User | None = None) -> Jo
     steps = {step: [effect for effect in row.effects if effect["step"] == step] for step in (signal_effects.OPENED, signal_effects.DECIDED)}
     signal_effects.undo(steps[signal_effects.DECIDED], at=at, by=by)
     row.refresh_from_db()
-    return _write_down(signal, row, steps[signal_effects.OPENED] or signal_effects.opening(row, at=at))
+    return _write_down(signal, row, steps[signal_effects.OPENED] or signal_effects.opening(row, at=at), at=at)
 
 
 def _decide(signal: JobChangeSignal, before: Collection[str], after: str, *, at: datetime, by: User | None) -> JobChangeSignal:
@@ -289,10 +289,11 @@ def _decide(signal: JobChangeSignal, before: Collection[str], after: str, *, at:
     return JobChangeSignal.objects.select_related("account__owner", "contact__account__owner", "contact__person").get(pk=signal.pk)
 
 
-def _write_down(signal: JobChangeSignal, row: JobChangeSignal, effects: list[signal_effects.Effect]) -> JobChangeSignal:
+def _write_down(signal: JobChangeSignal, row: JobChangeSignal, effects: list[signal_effects.Effect], *, at: datetime) -> JobChangeSignal:
     row.effects = effects
     row.save(update_fields=["effects"])
     signal.refresh_from_db()
+    signal_effects.tell(signal, at=at)
     return signal
 
 

@@ -47,7 +47,7 @@ def _bring_up_to_date(found: Mapping[int, Account], *, today: date, everybody: b
     _learn(here, today=today, at=at)
     done = states.bring_up(here, day=today, everybody=everybody, is_held=True, at=at)
     journey.store(here.keys(), day=today, at=at)
-    sales_alerts.warming_up(done.became_warm, at=at)
+    sales_alerts.crossed(done.crossed, at=at)
 
 
 def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
@@ -66,7 +66,7 @@ def night(first: int, last: int | None, *, day: date, at: datetime) -> int:
         done = states.bring_up(ids, day=day, everybody=False, is_held=True, at=at)
         faded = journey.fading(ends, after=day - timedelta(days=LOOKED_BACK), day=day).intersection(ids)
         journey.store(moving | faded, day=day, at=at)
-        sales_alerts.warming_up(done.became_warm, at=at)
+        sales_alerts.crossed(done.crossed, at=at)
     return len(ids)
 
 

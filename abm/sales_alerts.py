@@ -1,18 +1,28 @@
 """When a rep must hear of it now: alerts open follow-ups and never send mail themselves."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from abm import policy
 from abm.models import AccountStanding
-from crm import follow_ups
+from abm.states.scores import Crossed
+from crm import follow_ups, webhooks
 from crm.models import FollowUp
+from crm.webhooks import News
 
 
 def is_warm(score: Decimal, momentum: Decimal) -> bool:
     """Say whether an account is active, and much more so than it was; as `abm.states.scores.follow` asks it of all at once."""
     return score >= Decimal(str(policy.ALERTS.warming_up_from_score)) and momentum >= Decimal(str(policy.ALERTS.warming_up_points))
+
+
+def crossed(found: Sequence[Crossed], *, at: datetime) -> None:
+    """Tell whom it concerns that accounts became warm, or stopped being so: their owners, and other systems."""
+    warming_up([one.account_id for one in found if one.is_warm], at=at)
+    news = (News(one.account_id, {"is_warm": one.is_warm, "score": str(one.score), "momentum": str(one.momentum)}) for one in found)
+    if found:
+        webhooks.tell("account.scored", news, at=at)
 
 
 def warming_up(account_ids: Collection[int], *, at: datetime) -> int:

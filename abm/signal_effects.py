@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext as _
 
 from abm.models import JobChangeSignal
-from crm import contacts, deliverability, dmu, events, follow_ups
+from crm import contacts, deliverability, dmu, events, follow_ups, webhooks
 from crm.errors import Invalid
 from crm.models import (
     Account,
@@ -222,7 +222,21 @@ def turn(signal: JobChangeSignal, status: str, *, at: datetime, by: User | None 
     signal.refresh_from_db()
     signal.effects = opening(signal, at=at) if status == JobChangeSignal.Status.OPEN else []
     signal.save(update_fields=["effects"])
+    tell(signal, at=at)
     return True
+
+
+def tell(signal: JobChangeSignal, *, at: datetime) -> None:
+    """Tell other systems of a signal that is open, or confirmed, now; nothing of what was said of whom."""
+    if signal.status in _TOLD:
+        facts = {"account_id": signal.account_id, "kind": signal.kind, "status": signal.status}
+        webhooks.tell(_TOLD[signal.status], [webhooks.News(signal.pk, facts, contact_id=signal.contact_id)], at=at)
+
+
+_TOLD: dict[str, str] = {
+    JobChangeSignal.Status.OPEN: "job_change.opened",
+    JobChangeSignal.Status.CONFIRMED: "job_change.confirmed",
+}
 
 
 def sort_out_held(signals: Iterable[JobChangeSignal], status: str, *, at: datetime, by: User | None) -> list[Effect]:

@@ -17,6 +17,7 @@ from abm.errors import AbmError, AccountTaken, NotEligible, TargetListFull, Wron
 from abm.models import ComparisonAccount, TargetAccount, TargetList, TargetRejection
 from abm.models.targets import SLOTS
 from abm.ranking import Proposal
+from crm import webhooks
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Team, User
 from crm.policy import day_of
@@ -182,6 +183,9 @@ def _activate(target_list: TargetList, *, at: datetime, by: User | None) -> Targ
     _move(target_list, to=TargetList.Status.ACTIVE, moment="activated_at", at=at, by=by)
     _freeze(target_list, slots)
     target_list.refresh_from_db()
+    dates = {"starts_on": str(target_list.starts_on), "ends_on": str(target_list.ends_on)}
+    facts = {"team_id": target_list.team_id, "accounts": len(slots), **dates}
+    webhooks.tell("target_list.activated", [webhooks.News(target_list.pk, facts)], at=at)
     return target_list
 
 

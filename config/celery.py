@@ -33,6 +33,8 @@ app.conf.beat_schedule = {
     "read delivery reports": {"task": "crm.tasks.read_reports", "schedule": 60.0},
     # every 5 minutes: mail that came back, if a mailbox is set
     "collect returned mail": {"task": "crm.tasks.collect_mailbox", "schedule": 300.0},
+    # every 15 seconds: webhooks whose next attempt is due, or whose message was lost
+    "deliver webhooks": {"task": "crm.tasks.deliver_webhooks", "schedule": 15.0},
     # 03:40 every night: records that look like one, among those changed since
     "find duplicates": {"task": "crm.tasks.find_duplicates", "schedule": crontab(hour="3", minute="40")},
     # 04:40 every night, behind the nightly run: sessions that have run out

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -78,6 +79,17 @@ def mailbox(name: str) -> dict[str, Any] | None:
         "password": unquote(found.password),
         "folder": unquote(found.path.strip("/")) or "INBOX",
     }
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Read networks such as 10.0.0.0/8, fd00::/8."""
+    found = []
+    for word in filter(str.strip, env.list(name, default=[])):
+        try:
+            found.append(ip_network(word.strip()))
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name} must be networks such as 10.0.0.0/8,fd00::/8, not {word!r}: {error}.") from error
+    return found
 
 
 def domain(name: str, *, default: str) -> str:

@@ -21,6 +21,7 @@ from config.environment import (
     log_level,
     mail,
     mailbox,
+    networks,
     numbers,
     one_of,
     optional_secret,
@@ -214,6 +215,13 @@ PUBLIC_URL = public_url("PUBLIC_URL", default=next((name for name in CSRF_TRUSTE
 # Whether people whose details are old are asked every night whether they are still right; a rep may ask at any time.
 ASK_FOR_DETAILS = flag("ASK_FOR_DETAILS", default=False)
 
+# --- webhooks out ----------------------------------------------------------------------------------
+# Private networks of ours to which webhooks may lead, and whether without TLS; otherwise they go into the internet, by https.
+WEBHOOK_NETWORKS = networks("WEBHOOK_NETWORKS")
+WEBHOOK_HTTP = flag("WEBHOOK_HTTP", default=False)
+# Seals their secrets in the database; with a new one every webhook needs a new secret.
+WEBHOOK_KEY = optional_secret("WEBHOOK_KEY", default=SECRET_KEY)
+
 # --- the queue -------------------------------------------------------------------------------------
 CELERY_BROKER_URL = broker("CELERY_BROKER_URL", default="filesystem://localhost")
 if CELERY_BROKER_URL.startswith("filesystem://"):
@@ -284,6 +292,8 @@ SPECTACULAR_SETTINGS = {
         "RecordingStatus": "crm.api.activities.STATUSES",
         "Stage": "crm.models.Stage",
         "StartingStage": "crm.api.opportunities.STARTING_STAGES",
+        "WebhookDeliveryState": "crm.models.webhooks.WebhookDelivery.State",
+        "WebhookOffReason": "crm.models.webhooks.Webhook.Reason",
         "TargetListStatus": "abm.models.targets.TargetList.Status",
     },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "crm.api.schema.complete"],

@@ -17,10 +17,11 @@ class CrmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
         from django.db.models.signals import pre_delete
 
-        from crm import access, activities, exports, incoming_reports, policy, privacy, return_path, verdicts
+        from crm import access, activities, exports, incoming_reports, policy, privacy, receivers, return_path, verdicts, webhooks
         from crm.merges import privacy as merged_people
         from crm.pages import signed_in
         from crm.uploads import privacy as imported_people
+        from crm.webhooks import signing, targets
 
         access.register("crm")
         merged_people.register()
@@ -28,6 +29,11 @@ class CrmConfig(AppConfig):
         incoming_reports.register()
         pre_delete.connect(activities.before_contact_goes, sender="crm.Contact", dispatch_uid="crm.activities")
         user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")
+        privacy.register("webhook_events", export=webhooks.export, erase=webhooks.erase)
+        receivers.connect()
+        targets.use(networks=settings.WEBHOOK_NETWORKS, http=settings.WEBHOOK_HTTP)
+        signing.use_key(settings.WEBHOOK_KEY)
+        privacy.retain_also("webhook_events", webhooks.let_go)
         privacy.retain_also("exports", exports.expire)
         privacy.retain_also("user_agents", verdicts.forget_agents)
         return_path.use_sender(address=settings.DEFAULT_FROM_EMAIL, domain=settings.RETURN_PATH_DOMAIN, key=settings.RETURN_PATH_KEY)

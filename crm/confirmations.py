@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext as _
 
-from crm import bant, dmu, errors, follow_ups, policy
+from crm import bant, dmu, errors, follow_ups, policy, webhooks
 from crm.models import Confirmation, ConfirmationKind, Contact, Departure, DmuRole, FollowUp, Opportunity, User
 
 # Whoever types a year wrong is told; the gate itself asks for far fresher ones.
@@ -196,6 +196,8 @@ def _break(row: Opportunity, withdrawn: list[str], *, at: datetime) -> None:
     if row.gate_broken_at is None:
         row.gate_broken_at = at
         row.save(update_fields=["gate_broken_at", "updated_at"])
+        facts = {"account_id": row.account_id, "stage": row.stage, "withdrawn": withdrawn}
+        webhooks.tell("opportunity.gate_broken", [webhooks.News(row.pk, facts)], at=at)
     follow_up = follow_ups.open(
         reason=FollowUp.Reason.GATE_BROKEN,
         owner=row.owner,

@@ -1,6 +1,6 @@
 """Contacts: people at their jobs; added, corrected, suspected to have left, departed and carried over to a next employer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TypeVar
@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
-from crm import bulk, errors, events, opportunities, policy
+from crm import bulk, dmu, errors, events, opportunities, policy, webhooks
 from crm.models import Account, Contact, Departure, DmuMembership, Person, User
 from crm.models.dmu import DmuMembershipQuerySet
 
@@ -59,7 +59,20 @@ def add(
         # Again, now that the person has a number.
         new.person = human
         new.save()
+    tell_updated([new.pk], changed=["added"], at=at)
     return new
+
+
+def tell_updated(contact_ids: Iterable[int], *, changed: Iterable[str], at: datetime) -> None:
+    """Tell other systems which contacts changed, and the names of what changed: no value of it."""
+    names = sorted(changed)
+    webhooks.tell("contact.updated", _changed(list(contact_ids), names), at=at)
+
+
+def _changed(contact_ids: Sequence[int], names: Sequence[str]) -> Iterator[webhooks.News]:
+    rows = Contact.objects.filter(pk__in=contact_ids).order_by("pk").values_list("pk", "account_id", "person_id")
+    for pk, account_id, person_id in rows:
+        yield webhooks.News(pk, {"account_id": account_id, "person_id": person_id, "changed": list(names)}, contact_id=pk)
 
 
 @transaction.atomic
@@ -82,7 +95,7 @@ def correct(contact: Contact, *, at: datetime, by: User | None = None, because: 
     with _first_come():
         if names:
             _write_person(row.person, names, by=by, because=because)
-        return _write(contact, values, at=at, by=by, because=because)
+        return _write(contact, values, at=at, by=by, because=because, told=names)
 
 
 Written = TypeVar("Written", Contact, Person)
@@ -151,9 +164,16 @@ def _write_person(person: Person, values: dict[str, str], *, by: User | None, be
 
 @transaction.atomic
 def _write(
-    contact: Contact, values: dict[str, object], *, at: datetime, by: User | None = None, only: Q | None = None, because: str = ""
+    contact: Contact,
+    values: dict[str, object],
+    *,
+    at: datetime,
+    by: User | None = None,
+    only: Q | None = None,
+    because: str = "",
+    told: Iterable[str] = (),
 ) -> Contact:
-    """Write values with their history row, and tell; raise Conflict for an erased contact, or one no longer as `only` says."""
+    """Write values with their history row, and tell, also of what was `told` to be written of the person; raise Conflict for an erased contact, or one no longer as `only` says."""
     if not Contact.objects.filter(only or Q(), pk=contact.pk, erased_at=None).update(**values, updated_at=at):
         if Contact.objects.filter(pk=contact.pk).exclude(erased_at=None).exists():
             raise _erased()
@@ -161,6 +181,7 @@ def _write(
     contact.refresh_from_db()
     Contact.history.bulk_history_create([contact], update=True, default_user=by, default_change_reason=because or None)
     events.tell(events.dmu_changed, account_ids=[contact.account_id])
+    tell_updated([contact.pk], changed={*values, *told}, at=at)
     return contact
 
 
@@ -206,6 +227,7 @@ def depart(contact: Contact, *, left_on: date, at: datetime, by: User | None = N
     departure = Departure.objects.create(contact=contact, left_on=left_on, recorded_at=at, recorded_by=by, reason=reason[:200])
     ended = {"until": Greatest("since", left_on), "end_reason": DmuMembership.EndReason.LEFT, "departure": departure}
     _rewrite(DmuMembership.objects.current().filter(contact=contact), ended, by=by)
+    dmu.tell_lost(DmuMembership.objects.filter(departure=departure), at=at)
     opportunities.withdraw_because_left(departure, at=at)
     events.tell(events.contact_departed, contact_id=contact.pk, account_id=contact.account_id)
     return departure

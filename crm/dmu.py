@@ -1,15 +1,15 @@
 """DMU memberships: who holds which role in a decision; assigned, confirmed and ended here, covered in crm/coverage.py."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from crm import errors, events, policy
+from crm import errors, events, policy, webhooks
 from crm.coverage import Coverage, Holder, RoleCoverage, coverage, coverage_of_opportunities
 from crm.models import Contact, DmuMembership, DmuRole, Opportunity, Stance, User
 
@@ -28,6 +28,7 @@ __all__ = [
     "move",
     "set_stance",
     "take_back",
+    "tell_lost",
     "wrong_role",
 ]
 
@@ -113,7 +114,25 @@ def end(membership: DmuMembership, *, reason: str, by: User | None, at: datetime
     if reason not in DmuMembership.EndReason.values:
         raise errors.Invalid(_("No such reason."), detail={"reason": _("No such reason.")})
     until = max(policy.day_of(at), membership.since)
-    return _change(membership, {"until": until, "end_reason": reason}, by=by)
+    with transaction.atomic():
+        ended = _change(membership, {"until": until, "end_reason": reason}, by=by)
+        tell_lost(DmuMembership.objects.filter(pk=membership.pk), at=at)
+    return ended
+
+
+def tell_lost(ended: QuerySet[DmuMembership], *, at: datetime) -> None:
+    """Tell other systems of the roles whose last holder left, now that these memberships have ended."""
+    webhooks.tell("role.lost", _lost(ended), at=at)
+
+
+def _lost(ended: QuerySet[DmuMembership]) -> Iterator[webhooks.News]:
+    others = DmuMembership.objects.current().filter(account=OuterRef("account"), role=OuterRef("role"), contact__left_on=None)
+    # Nothing equals 'no deal' in SQL, so the standing roles are asked about apart.
+    of_account = Q(opportunity=None) & ~Exists(others.filter(opportunity=None))
+    of_deal = Q(opportunity__isnull=False) & ~Exists(others.filter(opportunity=OuterRef("opportunity")))
+    lost = ended.filter(of_account | of_deal, end_reason=DmuMembership.EndReason.LEFT).order_by("pk")
+    for account_id, deal_id, contact_id, role in lost.values_list("account_id", "opportunity_id", "contact_id", "role"):
+        yield webhooks.News(account_id, {"role": role, "opportunity_id": deal_id}, contact_id=contact_id)
 
 
 @transaction.atomic

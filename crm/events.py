@@ -18,6 +18,8 @@ stage_moved = Signal()
 contact_departed = Signal()
 # account_ids: somebody's role, reachability or the account's size changed
 dmu_changed = Signal()
+# nothing: there is something to tell other systems
+webhooks_told = Signal()
 
 
 def tell(event: Signal, **ids: int | str | Iterable[int]) -> None:

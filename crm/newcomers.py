@@ -77,6 +77,7 @@ def add_many(rows: Sequence[NewContact], *, at: datetime, by: User | None = None
     bulk.insert(Contact, ("id", "person", "account", *_JOB), jobs, at=at)
     bulk.begin_history(Person, person_ids, at=at, reason=reason, by_id=by_id)
     bulk.begin_history(Contact, contact_ids, at=at, reason=reason, by_id=by_id)
+    contacts.tell_updated(contact_ids, changed=["added"], at=at)
     made = dict(zip(fresh, contact_ids, strict=True))
     return [Made(made.get(index), wrong) for index, (_person, _job, wrong) in enumerate(judged)]
 

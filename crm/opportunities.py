@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F, Min
 from django.utils.translation import gettext as _
 
-from crm import bant, dmu, errors, events, follow_ups, policy
+from crm import bant, dmu, errors, events, follow_ups, policy, webhooks
 from crm.confirmations import confirm, in_words, restore_after, withdraw, withdraw_because_left
 from crm.models import Account, Confirmation, ConfirmationKind, DmuRole, FollowUp, Opportunity, Product, Stage, StageMove, User
 
@@ -166,7 +166,15 @@ def advance(
     changes: dict[str, object] = {f"entry_{kind}": confirmation for kind, confirmation in standing.items()} if to != Stage.SQL else {}
     if to == Stage.WON:
         changes["closed_on"] = closed_on
-    return _move(opportunity, row, to=to, at=at, by=by, reason=reason, changes=changes)
+    left = row.stage
+    moved = _move(opportunity, row, to=to, at=at, by=by, reason=reason, changes=changes)
+    webhooks.tell("opportunity.advanced", [webhooks.News(row.pk, _advance(row, left))], at=at)
+    return moved
+
+
+def _advance(row: Opportunity, left: str) -> dict[str, object]:
+    amount = None if row.amount is None else str(row.amount)
+    return {"account_id": row.account_id, "from_stage": left, "to_stage": row.stage, "amount": amount, "currency": row.currency}
 
 
 def win(opportunity: Opportunity, *, at: datetime, by: User | None = None, reason: str = "", closed_on: date | None = None) -> Opportunity:

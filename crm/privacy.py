@@ -16,7 +16,7 @@ from django.db.models.functions import Cast, Coalesce, Concat, Lower
 from django.utils.translation import gettext_lazy as _
 from phonenumber_field.phonenumber import PhoneNumber
 
-from crm import errors, events, policy
+from crm import contacts, errors, events, policy, webhooks
 from crm.models import (
     Activity,
     Confirmation,
@@ -45,22 +45,24 @@ def opt_out(person: Person, *, at: datetime, by: User | None = None, because: st
 
     `because` is what the history says of it, in English; who reads it sees it translated.
     """
-    return _opt(person, Person.objects.filter(opted_out_at=None), at, by=by, because=because)
+    return _opt(person, Person.objects.filter(opted_out_at=None), at, at=at, by=by, because=because)
 
 
 def opt_in(person: Person, *, at: datetime, by: User | None = None, because: str = "") -> Person:
     """Let a person get mail again, as far as the person goes; a suppression of an address stays until it is released."""
-    return _opt(person, Person.objects.exclude(opted_out_at=None), None, by=by, because=because)
+    return _opt(person, Person.objects.exclude(opted_out_at=None), None, at=at, by=by, because=because)
 
 
 @transaction.atomic
-def _opt(person: Person, others: QuerySet[Person], moment: datetime | None, *, by: User | None, because: str) -> Person:
+def _opt(person: Person, others: QuerySet[Person], moment: datetime | None, *, at: datetime, by: User | None, because: str) -> Person:
     if Person.objects.filter(pk=person.pk).exclude(erased_at=None).exists():
         raise errors.Conflict(_("The data of this person were erased already."))
     if others.filter(pk=person.pk, erased_at=None).update(opted_out_at=moment):
         person.refresh_from_db()
         Person.history.bulk_history_create([person], update=True, default_user=by, default_change_reason=because or None)
-        _tell_accounts_of(Contact.objects.filter(person=person))
+        theirs = Contact.objects.filter(person=person)
+        _tell_accounts_of(theirs)
+        contacts.tell_updated(theirs.values_list("pk", flat=True), changed=["opted_out_at"], at=at)
     return person
 
 
@@ -152,6 +154,10 @@ def _lock(contacts: QuerySet[Contact]) -> None:
 def _erase_contacts(contact_ids: Sequence[int], *, at: datetime) -> None:
     for _export, erase_held in reversed(list(_REGISTER.values())):
         erase_held(contact_ids, at=at)
+    # Told last: what was to be told of them before is forgotten by now.
+    erased = Contact.objects.filter(pk__in=contact_ids).order_by("pk").values_list("pk", "account_id", "person_id")
+    news = (webhooks.News(pk, {"account_id": account_id, "person_id": person_id}) for pk, account_id, person_id in erased)
+    webhooks.tell("contact.erased", news, at=at)
 
 
 def _erase_persons(persons: QuerySet[Person], *, at: datetime, by: User | None = None) -> None:

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import details, duplicates, exports, incoming_reports, mailboxes, sessions, uploads
+from crm import details, duplicates, exports, incoming_reports, mailboxes, sessions, uploads, webhooks
 from crm.models import Heartbeat, Upload, User
 
 logger = logging.getLogger(__name__)
@@ -118,3 +118,10 @@ def ask_for_details() -> int:
 def ask_contacts(contact_ids: list[int], user_id: int) -> int:
     """Ask contacts whom a user chose in a list; run twice, nobody is asked twice."""
     return details.ask_many(contact_ids, link=details_link, at=timezone.now(), by=User.objects.get(pk=user_id))
+
+
+@shared_task
+def deliver_webhooks() -> None:
+    """Tell other systems what there is to tell, for a while; the rest is another task's, so that others get their turn."""
+    if webhooks.work(clock=timezone.now):
+        enqueue(deliver_webhooks)

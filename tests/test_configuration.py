@@ -206,3 +206,13 @@ def test_a_public_address_is_read_without_its_slash_and_an_empty_one_is_the_defa
     assert environment.public_url("PUBLIC_URL", default="http://localhost:8000") == "https://crm.example.com"
     monkeypatch.setenv("PUBLIC_URL", "")
     assert environment.public_url("PUBLIC_URL", default="http://localhost:8000") == "http://localhost:8000"
+
+
+def test_networks_for_webhooks_are_read_and_a_wrong_one_is_refused(monkeypatch):
+    def read():
+        return environment.networks("WEBHOOK_NETWORKS")
+
+    assert [str(one) for one in read()] == []
+    monkeypatch.setenv("WEBHOOK_NETWORKS", "10.0.0.0/8, fd00::/8,")
+    assert [str(one) for one in read()] == ["10.0.0.0/8", "fd00::/8"]
+    assert refusal(read, "WEBHOOK_NETWORKS", "10.0.0.1/8", monkeypatch).startswith("WEBHOOK_NETWORKS must be networks such as 10.0.0.0/8")

@@ -22,10 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 class Done(NamedTuple):
-    """What a job did: rows of account sums that changed, and the accounts that became warm."""
+    """What a job did: rows of account sums that changed, and the accounts that became warm or stopped being so."""
 
     changed: int
-    became_warm: list[int]
+    crossed: list[scores.Crossed]
 
 
 @transaction.atomic

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from decimal import Decimal
 from itertools import chain, combinations
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -118,21 +120,39 @@ def compare(numbers: Numbers) -> None:
         run(f"INSERT INTO job_then SELECT account_id, score FROM ({_scored(then, folding.accounts_of(people))}) AS scored", values)
 
 
-def follow(numbers: Numbers, *, at: datetime) -> list[int]:
-    """Bring score and momentum of the job's standings to the day; give the accounts that became warm just now."""
+class Crossed(NamedTuple):
+    """An account that became warm, or stopped being so."""
+
+    account_id: int
+    is_warm: bool
+    score: Decimal
+    momentum: Decimal
+
+
+def follow(numbers: Numbers, *, at: datetime) -> list[Crossed]:
+    """Bring score and momentum of the job's standings to the day; give the accounts that crossed the threshold just now."""
     values = {"day": numbers.day, "at": connection.ops.adapt_datetimefield_value(at)}
     now = (
         "SELECT s.account_id, s.score, ROUND(s.score - COALESCE(t.score, 0), 1) AS momentum "
         "FROM job_scored AS s LEFT JOIN job_then AS t ON t.account_id = s.account_id"
     )
     warm = f"{{of}}.score >= {policy.ALERTS.warming_up_from_score} AND {{of}}.momentum >= {policy.ALERTS.warming_up_points}"
-    crossed = f"SELECT n.account_id FROM ({now}) AS n JOIN abm_accountstanding AS a ON a.account_id = n.account_id WHERE {warm.format(of='n')} AND NOT ({warm.format(of='a')}) ORDER BY 1"
+    is_warm = f"CASE WHEN {warm.format(of='n')} THEN 1 ELSE 0 END"
+    query = (
+        f"SELECT n.account_id, {is_warm}, n.score, n.momentum FROM ({now}) AS n JOIN abm_accountstanding AS a ON a.account_id = n.account_id "
+        f"WHERE {is_warm} <> CASE WHEN {warm.format(of='a')} THEN 1 ELSE 0 END ORDER BY 1"
+    )
     with connection.cursor() as cursor:
-        cursor.execute(crossed, values)
-        became_warm = [int(pk) for (pk,) in cursor.fetchall()]
+        cursor.execute(query, values)
+        crossed = [Crossed(int(pk), bool(state), _tenths(score), _tenths(rise)) for pk, state, score, rise in cursor.fetchall()]
     run(
         f"UPDATE abm_accountstanding AS a SET as_of = %(day)s, score = n.score, momentum = n.momentum, refreshed_at = %(at)s "
         f"FROM ({now}) AS n WHERE a.account_id = n.account_id",
         values,
     )
-    return became_warm
+    return crossed
+
+
+def _tenths(number: float | Decimal) -> Decimal:
+    """Read a figure as either database gives it."""
+    return Decimal(str(number)).quantize(Decimal("0.1"))

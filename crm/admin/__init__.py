@@ -17,6 +17,7 @@ from crm.admin import (
     uploads,
     users,
     way_in,
+    webhooks,
 )
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "uploads",
     "users",
     "way_in",
+    "webhooks",
 ]

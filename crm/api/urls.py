@@ -9,6 +9,7 @@ from crm.api.dmu import MembershipViewSet
 from crm.api.follow_ups import FollowUpViewSet
 from crm.api.opportunities import OpportunityViewSet
 from crm.api.pilots import PilotViewSet
+from crm.api.webhooks import WebhookDeliveryViewSet, WebhookViewSet
 
 RESOURCES: dict[str, type[GenericViewSet]] = {
     "accounts": AccountViewSet,
@@ -19,4 +20,6 @@ RESOURCES: dict[str, type[GenericViewSet]] = {
     "pilots": PilotViewSet,
     "activities": ActivityViewSet,
     "follow-ups": FollowUpViewSet,
+    "webhooks": WebhookViewSet,
+    "webhook-deliveries": WebhookDeliveryViewSet,
 }

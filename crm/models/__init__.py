@@ -18,6 +18,7 @@ from crm.models.saved_views import SavedView
 from crm.models.sessions import BrowserSession, SignInEvent
 from crm.models.uploads import Upload, UploadedRecord, UploadProblem
 from crm.models.users import ApiKey, Team, User
+from crm.models.webhooks import Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
     "Account",
@@ -61,4 +62,7 @@ __all__ = [
     "UploadProblem",
     "UploadedRecord",
     "User",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookEvent",
 ]

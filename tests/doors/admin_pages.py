@@ -124,6 +124,8 @@ OF_EVERYBODY: dict[type[Model], Maker] = {
     crm.Product: lambda _account: crm.Product.objects.create(name=one_more("Product")),
     crm.Suppression: lambda _account: crm.Suppression.objects.create(address=f"a{next(NUMBER)}@b.example", reason="by_hand", since=AT),
     crm.SignInEvent: lambda _account: crm.SignInEvent.objects.create(user=make.UserFactory(), kind="enrolled", happened_at=AT),
+    crm.Webhook: lambda _account: make.WebhookFactory(),
+    crm.WebhookDelivery: lambda _account: make.WebhookDeliveryFactory(),
     crm.Team: lambda _account: make.TeamFactory(),
     crm.User: lambda _account: make.UserFactory(team=make.TeamFactory()),
     crm.ApiKey: lambda _account: crm.ApiKey.objects.create(user=make.UserFactory(), name="sleutel")[0],

@@ -125,6 +125,8 @@ CASES = [
         names=("team", lambda user: user.team),
     ),
 ]
+# Nobody's records, and no team lead's business: test_api_webhooks.py tries them.
+RUN_BY_ADMINISTRATORS = {"webhooks", "webhook-deliveries"}
 every_resource = pytest.mark.parametrize("resource", CASES, ids=lambda resource: resource.name)
 with_writes = pytest.mark.parametrize("resource", [case for case in CASES if case.new], ids=lambda resource: resource.name)
 with_changes = pytest.mark.parametrize("resource", [case for case in CASES if case.change], ids=lambda resource: resource.name)
@@ -158,7 +160,7 @@ def count(model: type[Model]) -> int:
 
 
 def test_every_resource_is_tried_here():
-    assert {case.name for case in CASES} == set(RESOURCES)
+    assert {case.name for case in CASES} == set(RESOURCES) - RUN_BY_ADMINISTRATORS
 
 
 @every_resource

@@ -6,6 +6,7 @@ import factory
 from factory.django import DjangoModelFactory
 
 from crm import models
+from crm.webhooks import signing
 
 AT = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -110,3 +111,29 @@ class DeliveryFactory(DjangoModelFactory):
     address = factory.SelfAttribute("contact.email")
     message_id = factory.Sequence(lambda n: f"<mail{n}@quorum.example>")
     sent_at = AT
+
+
+class WebhookFactory(DjangoModelFactory):
+    class Meta:
+        model = models.Webhook
+
+    name = factory.Sequence(lambda n: f"Webhook {n}")
+    address = "https://hooks.example.com/quorum"
+    event_types = factory.LazyFunction(lambda: ["contact.updated"])
+    owner = factory.SubFactory(UserFactory)
+    secret = factory.LazyFunction(lambda: signing.seal(signing.new_secret()))
+    created_at = AT
+
+
+class WebhookDeliveryFactory(DjangoModelFactory):
+    """One that waits, about nobody in particular."""
+
+    class Meta:
+        model = models.WebhookDelivery
+
+    webhook = factory.SubFactory(WebhookFactory)
+    subject = "contact:1"
+    event = factory.LazyAttribute(
+        lambda row: models.WebhookEvent.objects.create(type="contact.updated", subject=row.subject, happened_at=AT, shared_at=AT)
+    )
+    next_at = AT
