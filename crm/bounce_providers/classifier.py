@@ -20,7 +20,8 @@ def fold(text: str) -> str:
     """
     pieces = (_ADDRESSES.sub(" @ ", piece) if "@" in piece else piece for piece in text[:JUDGED_CHARACTERS].split())
     text = _CONTINUATIONS.sub(" ", _LINKS.sub(r" \1 ", " ".join(pieces)))
-    return " ".join(without_accents(_SAID.sub(" ", text).replace("\u2019", "'")).casefold().split())
+    text = _SAID.sub(" ", text) if "said:" in text else text
+    return " ".join(without_accents(text.replace("\u2019", "'")).casefold().split())
 
 
 _ADDRESSES = re.compile(r"<?(?:\"[^\"\s@]{1,64}\"|[^\s<>()\[\]:;,\"@]{1,64})@[^\s<>()\[\]:;,\"'@]{1,254}>?")
@@ -43,6 +44,7 @@ _ABOUT_SENDING = re.compile(
     r"permissions?|(?:un)?authori[sz]ed|not (?:allowed|permitted)|gr[ae]ylist\w*|unsolicited|restrict\w+|sender|relay\w*)\b"
 )
 _CODE_AND_STATUS = re.compile(r"(?<![\w.:])(4[235]\d|5[0-57]\d)(?:[ -]+\(?#?([245]\.\d{1,3}\.\d{1,3}))?(?![\w.:@%])")
+_STATUS_WITHIN = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _STATUS_ALONE = re.compile(r"(?<![\w.])#?([245]\.\d{1,3}\.\d{1,3})(?![\w.@])")
 
 
@@ -59,10 +61,9 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     folded = fold(text)
     rule = RULES.first(f"{statuses[0] if statuses else ''} {folded}")
     exact = next((_STATUS[one] for one in statuses if one in _STATUS), "")
-    is_about_sending = bool(_ABOUT_SENDING.search(folded))
     if rule and not rule.weak:
-        return _by_strong_words(rule.label, statuses, code, is_about_sending=is_about_sending)
-    if exact in JOB_CHANGES and is_about_sending and rule and rule.label == BLOCKED_POLICY:
+        return _by_strong_words(rule.label, folded, statuses, code)
+    if exact in JOB_CHANGES and rule and rule.label == BLOCKED_POLICY and _ABOUT_SENDING.search(folded):
         exact = ""
     return (
         exact
@@ -72,7 +73,7 @@ def judge(text: str, *, status: str = "", smtp_code: str = "", hint: str = "") -
     )
 
 
-def _by_strong_words(worded: str, statuses: list[str], code: str, *, is_about_sending: bool) -> str:
+def _by_strong_words(worded: str, folded: str, statuses: list[str], code: str) -> str:
     """Judge by words that say it outright, unless the codes tell that they were said of something else.
 
     4.4: what failed was the way there, and 4.3 the server, whatever it said last. 5.7: a refusal for security that
@@ -80,7 +81,8 @@ def _by_strong_words(worded: str, statuses: list[str], code: str, *, is_about_se
     """
     if worded in JOB_CHANGES and any(one[:4] in {"4.3.", "4.4."} for one in statuses):
         return TEMPORARY
-    if worded in JOB_CHANGES and is_about_sending and any(one[:4] == "5.7." and one != "5.7.13" for one in statuses):
+    is_security = any(one[:4] == "5.7." and one != "5.7.13" for one in statuses)
+    if worded in JOB_CHANGES and is_security and _ABOUT_SENDING.search(folded):
         return BLOCKED_POLICY
     return TEMPORARY if worded == BLOCKED_POLICY and _passes(code, statuses) else worded
 
@@ -111,7 +113,7 @@ def _letters(hint: str) -> str:
 
 def _clean(status: str) -> str:
     """Give a status as class.subject.detail; empty for anything else, and for what only says that it failed."""
-    found = re.search(r"[245]\.\d{1,3}\.\d{1,3}", status)
+    found = _STATUS_WITHIN.search(status)
     return found[0] if found else ""
 
 

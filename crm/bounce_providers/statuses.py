@@ -17,12 +17,14 @@ _HEX_SIGN = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 # How a local delivery program ended, by sysexits.h; the other numbers say nothing of the recipient.
 _EXIT_CODE = re.compile(r"^\s*x-unix\s*;\s*(\d{1,3})\s*$", re.IGNORECASE)
 _EXITS = {"67": "user unknown", "68": "host unknown", "75": "temporary failure"}
+_FIELDS = re.compile(r"^(?:Final|Original)-Recipient:", re.IGNORECASE | re.MULTILINE)
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _TYPE = re.compile(r"^\s*[A-Za-z0-9-]{1,40}\s*;\s*")
 
 
 def read(mail: Mail) -> list[Report]:
     """Give a report for each recipient that failed; where none did, for those it says it reached."""
-    parts = mail.statuses or ((mail.text,) if re.search(r"^(?:Final|Original)-Recipient:", mail.text, re.I | re.M) else ())
+    parts = mail.statuses or ((mail.text,) if _FIELDS.search(mail.text) else ())
     groups = [fields for part in parts for fields in _groups(part)]
     reports = [report for fields in groups[:MOST_RECIPIENTS] if (report := _report(fields, mail))]
     failed = [report for report in reports if report.label != NOT_A_BOUNCE]
@@ -64,7 +66,7 @@ def _report(fields: dict[str, str], mail: Mail) -> Report | None:
     action = fields.get("action", "").partition(";")[0].strip().lower()
     if not recipient and not action and "status" not in fields:
         return None
-    status = next(iter(re.findall(r"[245]\.\d{1,3}\.\d{1,3}", fields.get("status", ""))), "")
+    status = found[0] if (found := _STATUS.search(fields.get("status", ""))) else ""
     diagnosis = fields.get("diagnostic-code", "")
     exit_code = _EXIT_CODE.match(diagnosis)
     said = _EXITS.get(exit_code[1], exit_code[1]) if exit_code else _TYPE.sub("", diagnosis)
@@ -89,6 +91,8 @@ def _label(said: str, status: str, action: str, recipient: str, mail: Mail) -> s
 
 def _address(field: str) -> str:
     """Give the address of a field such as 'rfc822; a@b.example'; empty where it names none."""
-    field = _HEX_SIGN.sub(lambda sign: chr(min(int(sign[1], 16), 0x10FFFF)), _TYPE.sub("", field))
+    field = _TYPE.sub("", field)
+    if "\\x{" in field:
+        field = _HEX_SIGN.sub(lambda sign: chr(min(int(sign[1], 16), 0x10FFFF)), field)
     found = ADDRESS.search(field)
     return found[0].strip(".") if found else ""
