@@ -259,6 +259,8 @@ class Webhooks:
     at_once_per_webhook: int = 16
     at_once_failing: int = 2
     shared_at_once: int = 500
+    # Of a backlog, how many of the oldest are looked at for what can go: measured, 2,000 take some 10 ms.
+    looked_at_once: int = 1_000
     # A receiver to which nothing arrived for so long is told no more, until somebody switches it on again.
     failing_days: int = 5
     old_secret_hours: int = 24

@@ -109,11 +109,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='webhookdelivery',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['webhook', 'next_at', 'event'], name='webhook_delivery_due'),
+            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['webhook', 'next_at'], name='webhook_delivery_due'),
         ),
         migrations.AddIndex(
             model_name='webhookdelivery',
-            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['webhook', 'subject', 'event'], name='webhook_delivery_in_order'),
+            index=models.Index(condition=models.Q(('state', 'waiting')), fields=['webhook', 'event'], name='webhook_delivery_in_order'),
         ),
         migrations.AddIndex(
             model_name='webhookdelivery',

@@ -157,11 +157,11 @@ class WebhookDelivery(models.Model):
         ordering = ["-id"]
         constraints = [models.UniqueConstraint(fields=["webhook", "event"], name="webhook_delivery_once_per_event")]
         indexes = [
-            models.Index(fields=["webhook", "next_at", "event"], condition=Q(state="waiting"), name="webhook_delivery_due"),
-            models.Index(fields=["webhook", "subject", "event"], condition=Q(state="waiting"), name="webhook_delivery_in_order"),
+            models.Index(fields=["webhook", "next_at"], condition=Q(state="waiting"), name="webhook_delivery_due"),
+            models.Index(fields=["webhook", "event"], condition=Q(state="waiting"), name="webhook_delivery_in_order"),
             models.Index(fields=["webhook"], condition=Q(state="waiting", claimed_at__isnull=False), name="webhook_delivery_under_way"),
             models.Index(fields=["webhook", "state", "-id"], name="webhook_delivery_log"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.event_id} → {self.webhook_id}"
+        return f"{self.subject} → {self.webhook}"

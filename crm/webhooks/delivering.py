@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 
 import orjson
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, Q
-from django.db.models.functions import Coalesce
+from django.db.models import Exists, F, OuterRef, Q, Window
+from django.db.models.functions import Coalesce, RowNumber
 
 from crm import policy
 from crm.models import Webhook, WebhookDelivery
-from crm.models.webhooks import WebhookDeliveryQuerySet
+from crm.models.webhooks import WebhookDeliveryQuerySet, WebhookQuerySet
 from crm.webhooks import outbox, sending, sharing, signing, subscriptions
 from crm.webhooks.sending import Answer, Parcel
 
@@ -38,7 +38,6 @@ class Claim:
 
     pk: int
     webhook_id: int
-    subject: str
     attempt: int
     claimed_at: datetime
     parcel: Parcel | None
@@ -62,7 +61,7 @@ def work(*, clock: Clock, seconds: float = 20, send: Send = sending.post, chance
                 for held in _next(at=clock(), room=policy.WEBHOOKS.at_once - len(under_way)):
                     under_way[pool.submit(_try, held, send)] = held
             if not under_way:
-                return clock() >= until and _any_due(at=clock())
+                return clock() >= until and _having_due(at=clock()).exists()
             wait(under_way, timeout=ROUND_SECONDS, return_when=FIRST_COMPLETED)
             done, _late = wait(under_way, timeout=COMPANY_SECONDS)
             if done:
@@ -77,48 +76,63 @@ def _next(*, at: datetime, room: int) -> list[Claim]:
     """Claim what is due, of every webhook a fair part."""
     while sharing.share(at=at) == policy.WEBHOOKS.shared_at_once:
         pass
-    held = dict(_held(at=at).order_by().values_list("webhook").annotate(Count("pk")))
-    room, claims = min(room, policy.WEBHOOKS.at_once - sum(held.values())), list[Claim]()
-    due = Webhook.objects.active().filter(Exists(_due(at=at).filter(webhook=OuterRef("pk"))))
-    for pk in due.order_by("?").values_list("pk", flat=True) if room > 0 else ():
-        claims += _claim(pk, at=at, room=room - len(claims), held=held.get(pk, 0))
+    room = min(room, policy.WEBHOOKS.at_once - _held(at=at).count())
+    claims = list[Claim]()
+    for pk in _having_due(at=at).order_by("?").values_list("pk", flat=True) if room > 0 else ():
+        claims += _claim(pk, at=at, room=room - len(claims))
     return claims
 
 
 def _held(*, at: datetime) -> WebhookDeliveryQuerySet:
     """Select what a worker is at."""
-    alive = at - timedelta(seconds=policy.WEBHOOKS.stalled_seconds)
-    return WebhookDelivery.objects.waiting().filter(claimed_at__gte=alive)
+    return WebhookDelivery.objects.waiting().filter(claimed_at__gte=_alive(at))
+
+
+def _alive(at: datetime) -> datetime:
+    """Give since when a claim must be there for its worker to be taken for alive."""
+    return at - timedelta(seconds=policy.WEBHOOKS.stalled_seconds)
 
 
 def _due(*, at: datetime) -> WebhookDeliveryQuerySet:
-    """Select what nobody is at and whose turn has come: nothing earlier about the same waits, and nothing about it is under way."""
-    alive = at - timedelta(seconds=policy.WEBHOOKS.stalled_seconds)
-    free = Q(claimed_at=None) | Q(claimed_at__lt=alive)
-    same = WebhookDelivery.objects.waiting().filter(webhook=OuterRef("webhook"), subject=OuterRef("subject"))
-    before = same.filter(Q(event__lt=OuterRef("event")) | Q(claimed_at__gte=alive))
-    return WebhookDelivery.objects.waiting().filter(free, ~Exists(before), next_at__lte=at)
+    """Select what nobody is at and whose time has come, whether it is its turn or not."""
+    free = Q(claimed_at=None) | Q(claimed_at__lt=_alive(at))
+    return WebhookDelivery.objects.waiting().filter(free, next_at__lte=at)
 
 
-def _any_due(*, at: datetime) -> bool:
-    return _due(at=at).filter(webhook__in=Webhook.objects.active()).exists()
+def _having_due(*, at: datetime) -> WebhookQuerySet:
+    return Webhook.objects.active().filter(Exists(_due(at=at).filter(webhook=OuterRef("pk"))))
+
+
+def _turns(webhook: Webhook, busy: Collection[str], *, room: int, at: datetime) -> list[WebhookDelivery]:
+    """Give what is due and the first to wait of all about the same, of which nothing is under way.
+
+    Looks among the oldest events, and among the whole backlog only where those all wait for their next attempt.
+    """
+    waiting = webhook.deliveries.waiting().order_by("event_id")
+    oldest = waiting.filter(pk__in=waiting.values("pk")[: policy.WEBHOOKS.looked_at_once])
+    for some in (oldest, waiting) if room > 0 else ():
+        # For all subjects at once: asked row by row, PostgreSQL may read the whole backlog for each.
+        place = Window(RowNumber(), partition_by="subject", order_by="event_id")
+        first = some.order_by().annotate(place=place).filter(place=1).values("pk")
+        due = _due(at=at).filter(pk__in=first).exclude(subject__in=busy)
+        if found := list(due.select_related("event").order_by("next_at", "event_id")[:room]):
+            return found
+    return []
 
 
 @transaction.atomic
-def _claim(webhook_id: int, *, at: datetime, room: int, held: int) -> list[Claim]:
-    """Claim deliveries of one webhook, of which so many are held already, unless another worker is at its list at this moment.
+def _claim(webhook_id: int, *, at: datetime, room: int) -> list[Claim]:
+    """Claim deliveries of one webhook, unless another worker is at its list at this moment.
 
     An attempt is counted before it begins: what no worker survives is given up in the end.
     """
-    webhook = (
-        Webhook.objects.select_for_update(of=("self",), no_key=True, skip_locked=True).select_related("owner").filter(pk=webhook_id).first()
-    )
-    if webhook is None or not webhook.is_active:
+    locked = Webhook.objects.select_for_update(of=("self",), no_key=True, skip_locked=True)
+    webhook = locked.select_related("owner").filter(pk=webhook_id, is_active=True).first()
+    if webhook is None:
         return []
+    busy = list(_held(at=at).filter(webhook=webhook).values_list("subject", flat=True))
     most = policy.WEBHOOKS.at_once_failing if webhook.failing_since else policy.WEBHOOKS.at_once_per_webhook
-    room = max(0, min(room, most - held))
-    turn = _due(at=at).filter(webhook=webhook).select_related("event").order_by("next_at", "event_id")
-    rows = _still_visible(list(turn[:room]), webhook)
+    rows = _still_visible(_turns(webhook, busy, room=min(room, most - len(busy)), at=at), webhook)
     WebhookDelivery.objects.filter(pk__in=[row.pk for row in rows]).update(claimed_at=at, attempts=F("attempts") + 1)
     return _packed(rows, webhook, at=at)
 
@@ -141,7 +155,6 @@ def _packed(rows: Iterable[WebhookDelivery], webhook: Webhook, *, at: datetime) 
         Claim(
             pk=row.pk,
             webhook_id=webhook.pk,
-            subject=row.subject,
             attempt=row.attempts + 1,
             claimed_at=at,
             parcel=_parcel(row, webhook.address, secrets, at=at) if secrets else None,
@@ -186,7 +199,7 @@ def _close_delivered(good: Sequence[tuple[Claim, Answer]], *, at: datetime) -> N
 
 
 def _put_off(held: Claim, answer: Answer, *, at: datetime, chance: float) -> None:
-    """Write down a failed attempt, and when the next one is due: that of later events about the same waits as long."""
+    """Write down a failed attempt, and when the next one is due."""
     mine = WebhookDelivery.objects.waiting().filter(pk=held.pk, claimed_at=held.claimed_at)
     said = {"claimed_at": None, "last_at": at, "last_status": answer.status, "last_error": answer.error}
     rest = pause(held.attempt, chance=chance)
@@ -194,9 +207,7 @@ def _put_off(held: Claim, answer: Answer, *, at: datetime, chance: float) -> Non
         mine.update(state=State.DEAD, **said)
         return
     next_at = at + max(rest, timedelta(seconds=answer.wait_seconds))
-    if mine.update(next_at=next_at, **said):
-        later = WebhookDelivery.objects.waiting().filter(webhook=held.webhook_id, subject=held.subject, next_at__lt=next_at)
-        later.update(next_at=next_at)
+    mine.update(next_at=next_at, **said)
 
 
 def _give_up(gone: Collection[int], failed: Collection[int], *, at: datetime) -> None:

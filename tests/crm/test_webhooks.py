@@ -320,6 +320,22 @@ def test_what_comes_of_a_claim_that_ran_out_is_not_written_over_what_came_since(
     assert WebhookDelivery.objects.get().state == State.DELIVERED
 
 
+def test_what_is_due_goes_also_where_all_of_the_oldest_wait_for_their_next_attempt(owner, clock, monkeypatch):
+    monkeypatch.setattr(policy, "WEBHOOKS", replace(policy.WEBHOOKS, looked_at_once=2))
+    hook(owner)
+    old, new = AccountFactory.create_batch(2), AccountFactory()
+    for account in old:
+        tell(account, 1, at=clock())
+    webhooks.work(clock=clock, send=answering(500))
+    tell(new, 7, at=clock())
+    tell(old[0], 2, at=clock())
+    send = answering(200)
+
+    webhooks.work(clock=clock, send=send)
+
+    assert [parcel.body[-3:] for parcel in send.sent] == [b"7}}"]
+
+
 def test_one_receiver_gets_no_more_at_once_than_its_part_and_a_failing_one_less(owner, clock):
     slow, quick = hook(owner), hook(owner)
     for account in AccountFactory.create_batch(40):
