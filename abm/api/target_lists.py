@@ -113,6 +113,8 @@ class TargetListFilter(filters.FilterSet):
 class TargetListViewSet(ReadViewSet):
     """Accounts that get personal treatment, twenty at most."""
 
+    scope = "marketing"
+    also_shows = dict.fromkeys(("slots", "proposal"), ("accounts:read",))
     queryset = TargetList.objects.all()
     serializer_class = TargetListSerializer
     filterset_class = TargetListFilter

@@ -164,6 +164,7 @@ class ActivityFilter(filters.FilterSet):
 class ActivityViewSet(ReadViewSet):
     """What people of accounts did, and what we did with them."""
 
+    scope = "activities"
     queryset = Activity.objects.all()
     serializer_class = ActivitySerializer
     filterset_class = ActivityFilter

@@ -91,12 +91,14 @@ def test_the_schema_is_openapi_31_and_complains_of_nothing(schema):
 
 def test_every_operation_says_how_it_refuses(schema):
     for path, method, operation in operations(schema):
-        expected = {"401", "403"} | ({"404"} if "{" in path else set()) | ({"400"} if "requestBody" in operation else set())
-        expected |= {"409"} if method != "get" else set()
-        assert expected <= operation["responses"].keys(), (path, method)
-        for code in expected:
-            shape = operation["responses"][code]["content"]["application/json"]["schema"]
-            assert shape == {"$ref": "#/components/schemas/Refusal"}
+        expected = {"400", "401", "403", "406", "429", "500"} | ({"404"} if "{" in path else set())
+        expected |= {"409", "413", "415"} | ({"412"} if "{" in path else set()) if method != "get" else {"304"}
+        refused = {code for code in operation["responses"] if code >= "300"}
+        assert refused == expected, (path, method)
+        for code in expected - {"304"}:
+            refusal = schema["components"]["responses"][operation["responses"][code]["$ref"].rpartition("/")[2]]
+            shape = refusal["content"]["application/problem+json"]["schema"]
+            assert shape == {"$ref": "#/components/schemas/Problem"}
 
 
 def test_every_operation_is_described_and_has_a_name_of_its_own(schema):
