@@ -72,6 +72,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "config.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
@@ -246,16 +247,18 @@ DJANGO_STRUCTLOG_CELERY_ENABLED = True
 
 # --- the API ---------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication", "rest_framework.authentication.SessionAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["crm.api.keys.KeyAuthentication", "rest_framework.authentication.SessionAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["crm.api.contract.RecordPermissions"],
     "DEFAULT_PAGINATION_CLASS": "crm.api.contract.KeysetPagination",
     "DEFAULT_FILTER_BACKENDS": ["crm.api.contract.StrictFilterBackend"],
-    "DEFAULT_RENDERER_CLASSES": ["crm.api.contract.FastJSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["crm.api.contract.BoundedJSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "crm.api.contract.answer_error",
+    "DEFAULT_RENDERER_CLASSES": ["crm.api.bodies.FastJSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["crm.api.bodies.BoundedJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "crm.api.schema.Schema",
+    "EXCEPTION_HANDLER": "crm.api.problems.answer_error",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+# Where calls are counted that a key makes in a minute: in a place that all web processes share.
+LIMITS_STORE = CELERY_BROKER_URL if CELERY_BROKER_URL.startswith("redis") else str(VAR_DIR / "limits")
 KNOX_TOKEN_MODEL = "crm.ApiKey"  # noqa: S105  the name of a model
 # knox's migrations would make a table for the token model that ours replaces
 MIGRATION_MODULES = {"knox": None}
@@ -275,6 +278,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    # A caller may ask for some fields only.
+    "COMPONENT_NO_READ_ONLY_REQUIRED": True,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "ENUM_SUFFIX": "",
     "ENUM_NAME_OVERRIDES": {

@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from abm.api import nightly_runs
 from crm.admin import search
 from crm.api import delivery_hooks, health
-from crm.api.contract import no_such_address, without_slash
+from crm.api.problems import no_such_address, without_slash
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/"), name="home"),
@@ -27,4 +27,6 @@ urlpatterns = [
     path("readyz", health.ready, {"more": (nightly_runs.last_finished, health.mailbox)}),
 ]
 
-handler500 = "crm.api.contract.server_error"
+handler400 = "crm.api.problems.bad_request"
+handler403 = "crm.api.problems.permission_denied"
+handler500 = "crm.api.problems.server_error"

@@ -276,6 +276,23 @@ class Webhooks:
         object.__setattr__(self, "pauses", tuple(self.pauses))
 
 
+@dataclass(frozen=True)
+class Api:
+    """What integrations may do. Source: our own; measured, one process answers some 100 calls a second."""
+
+    # Calls of one key in one minute; further ones are refused until the next minute begins.
+    calls_per_minute: int = 3_000
+    # How long the same Idempotency-Key gets the same answer.
+    answers_kept_hours: int = 24
+    # How long a second call with the same Idempotency-Key waits for the first one to end.
+    wait_for_twin_seconds: int = 10
+    # How long the old secret of a key goes on working after it was renewed, unless somebody chooses.
+    old_secret_hours: int = 24
+    # How often, at most, a key's last use is written down.
+    used_every_seconds: int = 60
+
+
+API = Api()
 BANT = Bant()
 DETAILS = Details()
 DMU = Dmu()

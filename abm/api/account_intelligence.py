@@ -113,6 +113,7 @@ def _figure(name: str) -> Coalesce:
 class AccountWithStandingViewSet(AccountViewSet):
     """Companies, with their owner and team, and where they stand; in the order of a figure, those never scored come last."""
 
+    also_shows = AccountViewSet.also_shows | {"intelligence": ("contacts:read", "activities:read")}
     queryset = Account.objects.select_related("standing", "journey").annotate(
         by_score=_figure("score"), by_momentum=_figure("momentum"), by_fit=_figure("fit")
     )

@@ -68,6 +68,7 @@ class SignalFilter(filters.FilterSet):
 class JobChangeViewSet(ReadViewSet):
     """Signals that somebody may have changed jobs; a guess until a person decides."""
 
+    scope = "marketing"
     queryset = JobChangeSignal.objects.prefetch_related("evidence")
     serializer_class = SignalSerializer
     filterset_class = SignalFilter

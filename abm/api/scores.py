@@ -56,6 +56,7 @@ class ScoreFilter(filters.FilterSet):
 class ScoreViewSet(ReadViewSet):
     """Where accounts stand: fit, score, momentum and coverage; the id is the account's."""
 
+    scope = "accounts"
     queryset = AccountStanding.objects.annotate(
         parameters=Subquery(StateMark.objects.filter(pk=OuterRef("account")).exclude(version="").values("version")[:1])
     )

@@ -3,6 +3,7 @@
 from crm.admin import (
     accounts,
     activities,
+    api_keys,
     confirmations,
     contacts,
     deliverability,
@@ -23,6 +24,7 @@ from crm.admin import (
 __all__ = [
     "accounts",
     "activities",
+    "api_keys",
     "confirmations",
     "contacts",
     "deliverability",

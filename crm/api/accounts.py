@@ -62,6 +62,8 @@ class AccountFilter(filters.FilterSet):
 class AccountViewSet(ReadViewSet):
     """Companies, with their owner and team."""
 
+    scope = "accounts"
+    also_shows = {"coverage": ("contacts:read",)}
     queryset = Account.objects.all()
     serializer_class = AccountSerializer
     filterset_class = AccountFilter

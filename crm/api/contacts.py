@@ -38,6 +38,7 @@ class PersonFilter(filters.FilterSet):
 class PersonViewSet(ReadViewSet):
     """People, whatever their job."""
 
+    scope = "contacts"
     queryset = Person.objects.all()
     serializer_class = PersonSerializer
     filterset_class = PersonFilter
@@ -132,6 +133,7 @@ class ContactFilter(filters.FilterSet):
 class ContactViewSet(ReadViewSet):
     """People's jobs at accounts."""
 
+    scope = "contacts"
     queryset = Contact.objects.select_related("person")
     serializer_class = ContactSerializer
     filterset_class = ContactFilter

@@ -1,166 +1,48 @@
-"""What every answer of the API shares: who may, how a list is paged and filtered, and how a refusal looks.
+"""What every list and record of the API shares: who may, how a list is paged and filtered, and which fields it shows.
 
 The REST framework loads this module while it loads itself: nothing here imports its views.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterator, Mapping, Sequence
-from math import ceil
+from collections.abc import Sequence, Set
 from typing import Any
 
 import orjson
 from django import forms
-from django.conf import settings
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.core.exceptions import ValidationError as FieldRefusal
-from django.db import DataError, IntegrityError
-from django.db.models import Model, Q
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import resolve
+from django.db.models import Q
 from django.utils.translation import gettext as _
-from django.views import defaults
-from django.views.decorators.csrf import csrf_exempt
 from django_filters import rest_framework as filters
-from rest_framework import exceptions, pagination, parsers, permissions, renderers
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import exceptions, pagination, permissions
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
-from crm.errors import CrmError, Invalid, NotAllowed
+from crm import api_keys
+from crm.api.rows import Plan
+from crm.models import ApiKey
 
 LARGEST_ID = 2**63 - 1
 
 
-# --- in and out ------------------------------------------------------------------------------------
-class FastJSONRenderer(renderers.BaseRenderer):
-    """Write JSON with orjson; what is not JSON (a Decimal, a lazy translation) becomes its text."""
-
-    media_type, format, charset = "application/json", "json", None
-
-    def render(self, data, accepted_media_type=None, renderer_context=None) -> bytes:
-        return b"" if data is None else orjson.dumps(data, default=str, option=orjson.OPT_NON_STR_KEYS)
-
-
-class BoundedJSONParser(parsers.BaseParser):
-    """Read JSON with orjson, which takes nothing that is not JSON; no body larger than the settings allow."""
-
-    media_type = "application/json"
-
-    def parse(self, stream, media_type=None, parser_context=None) -> Any:
-        length = (parser_context or {})["request"].META.get("CONTENT_LENGTH") or 0
-        if int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            raise BodyTooLarge
-        try:
-            return orjson.loads(stream.read())
-        except orjson.JSONDecodeError as error:
-            raise exceptions.ParseError(_("This is no JSON: %(why)s.") % {"why": error}) from error
-
-
-class BodyTooLarge(exceptions.APIException):
-    """The body is larger than one call may send."""
-
-    status_code, default_code = 413, "body_too_large"
-
-    def __init__(self) -> None:
-        megabytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
-        super().__init__(_("One call may send at most %(megabytes)d MB.") % {"megabytes": megabytes})
-
-
-# --- refusals --------------------------------------------------------------------------------------
-def envelope(code: str, message: object, detail: object = None) -> dict[str, object]:
-    """Give the one shape of every refusal: a code for machines, a sentence for people, and what is wrong where."""
-    return {"code": code, "message": str(message), "detail": {} if detail is None else detail}
-
-
-def answer_error(error: Exception, context: Mapping[str, Any]) -> Response | None:
-    """Turn a refusal into its answer; what nobody expected stays an error of ours."""
-    if isinstance(error, CrmError):
-        return Response(envelope(error.code, error, _detail_of(error)), status=_status_of(error))
-    if isinstance(error, IntegrityError):
-        return Response(envelope("conflict", _("This contradicts what is stored already; nothing was changed.")), status=409)
-    # OverflowError: a moment so near the ends of time that another time zone has no name for it.
-    if isinstance(error, DataError | OverflowError):
-        return Response(envelope("invalid", _("A value is larger than can be stored; nothing was changed.")), status=400)
-    return _answer_of_framework(_hinted(_translated(error), context))
-
-
-def _hinted(error: Exception, context: Mapping[str, Any]) -> Exception:
-    """Tell who sends a key in another way than ours how to send it."""
-    request = context.get("request")
-    scheme = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0][:20] if request else ""
-    if not isinstance(error, exceptions.NotAuthenticated) or scheme.lower() in ("", "token"):
-        return error
-    hinted: Any = exceptions.NotAuthenticated(_("Send the key as 'Authorization: Token KEY', not as '%(scheme)s'.") % {"scheme": scheme})
-    hinted.auth_header = getattr(error, "auth_header", None)
-    return hinted
-
-
-def _status_of(error: CrmError) -> int:
-    if isinstance(error, NotAllowed):
-        return 403
-    # 'Not eligible' is known by its code: crm does not know the errors of abm.
-    return 400 if isinstance(error, Invalid) or error.code == "not_eligible" else 409
-
-
-def _detail_of(error: CrmError) -> dict[str, object]:
-    """Give a wrong value's reasons as lists per field, like those of a serializer."""
-    if isinstance(error, Invalid):
-        return {name: reason if isinstance(reason, list) else [str(reason)] for name, reason in error.detail.items()}
-    return error.detail
-
-
-def _translated(error: Exception) -> Exception:
-    if isinstance(error, Http404):
-        return exceptions.NotFound()
-    if isinstance(error, PermissionDenied):
-        return exceptions.PermissionDenied()
-    return BodyTooLarge() if isinstance(error, RequestDataTooBig) else error
-
-
-def _answer_of_framework(error: Exception) -> Response | None:
-    if not isinstance(error, exceptions.APIException):
-        return None
-    headers = dict(_headers(error))
-    if isinstance(error, exceptions.ValidationError):
-        detail = error.detail if isinstance(error.detail, dict) else {"non_field_errors": error.detail}
-        return Response(envelope("invalid", _("Some values are not right."), detail), status=400, headers=headers)
-    return Response(envelope(error.default_code, error.detail), status=error.status_code, headers=headers)
-
-
-def _headers(error: Exception) -> Iterator[tuple[str, str]]:
-    if way_in := getattr(error, "auth_header", None):
-        yield "WWW-Authenticate", way_in
-    if seconds := getattr(error, "wait", None):
-        yield "Retry-After", str(ceil(seconds))
-
-
-@csrf_exempt
-def without_slash(request: HttpRequest, address: str) -> HttpResponse:
-    """Answer an address with a slash behind it as the one without: a redirect would lose the body of a POST."""
-    try:
-        found = resolve(f"/api/v1/{address}")
-    except Http404:
-        return no_such_address(request)
-    answer: HttpResponse = found.func(request, *found.args, **found.kwargs)
-    return answer
-
-
-@csrf_exempt
-def no_such_address(request: HttpRequest, **_parts: str) -> HttpResponse:
-    """Answer an address that the API does not have in the shape of every refusal."""
-    body = envelope("not_found", _("There is nothing at this address."))
-    return HttpResponse(orjson.dumps(body), status=404, content_type="application/json")
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer an error of ours: callers of the API get the shape of every refusal, browsers a page."""
-    if not request.path.startswith("/api/"):
-        return defaults.server_error(request)
-    body = envelope("error", _("Something went wrong on our side; it was logged."))
-    return HttpResponse(orjson.dumps(body), status=500, content_type="application/json")
-
-
 # --- who may ---------------------------------------------------------------------------------------
 _VERBS = {"GET": "view", "HEAD": "view", "OPTIONS": "view", "PATCH": "change", "DELETE": "delete"}
+
+
+class ScopeMissing(exceptions.PermissionDenied):
+    """The key was not made for this."""
+
+    default_code = "scope_missing"
+
+    def __init__(self, scopes: Sequence[str]) -> None:
+        super().__init__(_("This key lacks the scope %(scopes)s.") % {"scopes": ", ".join(scopes)})
+        self.facts = {"scopes": list(scopes)}
+
+
+def scopes_for(method: str, view: Any) -> list[str]:
+    """List what a key must have been made for: the scope of the resource, and of what else the answer shows."""
+    verb = api_keys.READ if method in permissions.SAFE_METHODS else api_keys.WRITE
+    return [f"{getattr(view, 'scope', 'all')}:{verb}", *getattr(view, "also_shows", {}).get(view.action, ())]
 
 
 class RecordPermissions(permissions.BasePermission):
@@ -173,7 +55,11 @@ class RecordPermissions(permissions.BasePermission):
         if not request.user.is_authenticated:
             return False
         # A method that the resource does not have is nobody's to use: the framework answers 405.
-        return view.action is None or bool(request.user.has_perm(_permission(request, view)))
+        if view.action is None:
+            return True
+        if isinstance(request.auth, ApiKey) and (missing := request.auth.missing(scopes_for(request.method, view))):
+            raise ScopeMissing(missing)
+        return bool(request.user.has_perm(_permission(request, view)))
 
     def has_object_permission(self, request, view, record) -> bool:
         return bool(request.user.has_perm(_permission(request, view), record))
@@ -195,10 +81,12 @@ class KeysetPagination(pagination.BasePagination):
 
     page_size, max_page_size = 50, 200
 
-    def paginate_queryset(self, queryset, request, view=None) -> list[Any]:
+    def paginate_queryset(self, queryset, request, view=None, *, plan: Plan | None = None) -> list[Any]:
         self.request, self.name = request, self._asked_ordering(request, view)
         self.columns = view.orderings[self.name]
         self.fields, size = [_field(queryset, column.removeprefix("-")) for column in self.columns], self._asked_size(request)
+        if plan:
+            queryset = plan.read(queryset, also=_order_columns(self.columns, self.fields))
         if cursor := request.query_params.get("cursor"):
             queryset = queryset.filter(_after(self.columns, self._read(cursor)))
         rows = list(queryset.order_by(*self.columns)[: size + 1])
@@ -227,9 +115,9 @@ class KeysetPagination(pagination.BasePagination):
         except (ValueError, TypeError, FieldRefusal) as error:
             raise _wrong("cursor", _("This cursor is not one of this list in this order.")) from error
 
-    def _write(self, row: Model) -> str:
-        names = [getattr(field, "attname", column.removeprefix("-")) for field, column in zip(self.fields, self.columns, strict=True)]
-        texts = [str(getattr(row, name)) for name in names]
+    def _write(self, row: Any) -> str:
+        names = _order_columns(self.columns, self.fields)
+        texts = [str(row[name] if isinstance(row, dict) else getattr(row, name)) for name in names]
         return urlsafe_b64encode(orjson.dumps([self.name, *texts])).decode()
 
     def get_paginated_response(self, data) -> Response:
@@ -251,6 +139,11 @@ class KeysetPagination(pagination.BasePagination):
             parameter("page_size", "Rows per page.", **size),
             parameter("ordering", "The order of the list.", type="string", enum=list(view.orderings)),
         ]
+
+
+def _order_columns(columns: Sequence[str], fields: Sequence[Any]) -> list[str]:
+    """Name what of a row the place in an order is read from."""
+    return [getattr(field, "attname", column.removeprefix("-")) for field, column in zip(fields, columns, strict=True)]
 
 
 def _field(queryset: Any, name: str) -> Any:
@@ -280,10 +173,35 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
     """Filter a list; a parameter that it does not have is refused instead of quietly giving every row."""
 
     def filter_queryset(self, request, queryset, view):
-        known = self.get_filterset_class(view, queryset).base_filters.keys() | {"cursor", "page_size", "ordering"}
-        if unknown := request.query_params.keys() - known:
-            raise exceptions.ValidationError({name: [_("There is no such parameter.")] for name in sorted(unknown)})
+        refuse_unknown(
+            request, self.get_filterset_class(view, queryset).base_filters.keys() | {"cursor", "page_size", "ordering", "fields"}
+        )
         return super().filter_queryset(request, queryset, view)
+
+
+def _no_value(one: filters.Filter, value: str) -> list[str]:
+    """Say what is wrong with a value that the filter would pass over in silence."""
+    if isinstance(one, filters.BooleanFilter) and value not in ("true", "false"):
+        return [_("Give true or false.")]
+    return [] if value or isinstance(one, filters.CharFilter) else [_("Give a value.")]
+
+
+def refuse_unknown(request: Any, known: Set[str]) -> None:
+    """Refuse parameters that an address does not have."""
+    if unknown := request.query_params.keys() - known:
+        raise exceptions.ValidationError({name: [_("There is no such parameter.")] for name in sorted(unknown)})
+
+
+def asked_fields(request: Any, known: Sequence[str]) -> list[str]:
+    """List the fields that a caller wants to see, in their usual order; every one unless `fields` names some."""
+    asked = request.query_params.get("fields")
+    if asked is None:
+        return list(known)
+    names = {name.strip() for name in asked.split(",")}
+    if unknown := sorted(names - set(known)):
+        sentence = _("There is no field '%(name)s'; known are: %(names)s.") % {"name": unknown[0][:50], "names": ", ".join(known)}
+        raise _wrong("fields", sentence)
+    return [name for name in known if name in names]
 
 
 class SuchFilter(filters.BooleanFilter):
@@ -297,6 +215,7 @@ class SuchFilter(filters.BooleanFilter):
         return queryset.exclude(pk__in=getattr(queryset.model._default_manager, self.field_name)().values("pk"))
 
 
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": LARGEST_ID})
 class IdFilter(filters.NumberFilter):
     """Keep rows that point at a record; one that the caller may not see gives no rows, as does one that is not there."""
 

@@ -85,6 +85,7 @@ class MembershipFilter(filters.FilterSet):
 class MembershipViewSet(ReadViewSet):
     """Who holds which role in a decision."""
 
+    scope = "accounts"
     queryset = DmuMembership.objects.all()
     serializer_class = MembershipSerializer
     filterset_class = MembershipFilter

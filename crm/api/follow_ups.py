@@ -64,6 +64,7 @@ class FollowUpFilter(filters.FilterSet):
 class FollowUpViewSet(ReadViewSet):
     """Reps' pieces of work, 'tasks' on screen."""
 
+    scope = "activities"
     queryset = FollowUp.objects.select_related("account", "contact__person", "opportunity")
     serializer_class = FollowUpSerializer
     filterset_class = FollowUpFilter

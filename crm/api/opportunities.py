@@ -152,6 +152,8 @@ _STAGE = OpenApiParameter("stage", str, required=True, enum=[*Stage.values], des
 class OpportunityViewSet(ReadViewSet):
     """Possible sales, with their BANT gate."""
 
+    scope = "deals"
+    also_shows = {"coverage": ("contacts:read",)}
     queryset = Opportunity.objects.all()
     serializer_class = OpportunitySerializer
     filterset_class = OpportunityFilter

@@ -50,6 +50,7 @@ class PilotFilter(filters.FilterSet):
 class PilotViewSet(ReadViewSet):
     """Proofs of concept."""
 
+    scope = "deals"
     queryset = Pilot.objects.all()
     serializer_class = PilotSerializer
     filterset_class = PilotFilter

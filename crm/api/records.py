@@ -2,19 +2,21 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from django.db.models import Model
+from django.db.models import DateTimeField, Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import exceptions, mixins, serializers, viewsets
+from rest_framework import exceptions, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.validators import UniqueValidator
 
 from crm import access
+from crm.api import bodies, keys, replays, rows, tags
+from crm.api.contract import KeysetPagination, asked_fields, refuse_unknown
 from crm.models import Team, User
 
 
@@ -46,10 +48,27 @@ class Form(serializers.Serializer):
         return super().to_internal_value(data)
 
 
+class MomentField(serializers.DateTimeField):
+    """A moment that every calendar can show: further back, time zones have odd seconds that JSON has no words for."""
+
+    default_error_messages = {"too_old": gettext_lazy("This moment lies too far back.")}
+
+    def to_internal_value(self, value):
+        moment = super().to_internal_value(value)
+        if moment.year < _FIRST_YEAR:
+            self.fail("too_old")
+        return moment
+
+
+# The last places gave up their own sun's time in the first half of the last century.
+_FIRST_YEAR = 1950
+
+
 class Facts(Form, serializers.ModelSerializer):
     """Read what a caller gives for a record; what is unique is the business of the rule, which knows who may see it."""
 
     serializer_related_field = RecordField
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {DateTimeField: MomentField}
 
     def build_standard_field(self, field_name, model_field):
         field, kwargs = super().build_standard_field(field_name, model_field)
@@ -72,12 +91,41 @@ class RecordViewSet(viewsets.GenericViewSet):
     orderings: ClassVar[Mapping[str, tuple[str, ...]]] = {"-id": ("-id",)}
     # action -> verb, where it is not the usual one
     verbs: ClassVar[Mapping[str, str]] = {}
+    # The group of scopes that a key needs here, and what else it needs where an answer shows records of another group.
+    scope: ClassVar[str] = "all"
+    also_shows: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @property
     def at(self) -> datetime:
         """Read the clock: this is where a moment enters the rules."""
         return timezone.now()
 
+    # --- what every call goes through ----------------------------------------------------------
+    def check_permissions(self, request) -> None:
+        """Count the call, then ask whether the caller may: what is refused counts as well."""
+        if request.user.is_authenticated:
+            keys.spend(request)
+        super().check_permissions(request)
+
+    def initial(self, request, *args: Any, **kwargs: Any) -> None:
+        """Take the call in; a write is from here on done once per Idempotency-Key, and only while If-Match holds."""
+        super().initial(request, *args, **kwargs)
+        bodies.take_in(request)
+        method = request.method.lower()
+        if self.action and request.method in replays.WRITES:
+            setattr(self, method, replays.guard(self, getattr(self, method)))
+
+    def finalize_response(self, request, response, *args: Any, **kwargs: Any):
+        """Say what is left of the minute's calls, and tag what a GET shows."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        if spent := getattr(request, "spent", None):
+            for name, value in spent.headers().items():
+                response.headers[name] = value
+        if request.method in ("GET", "HEAD") and response.status_code == 200 and isinstance(response, Response):
+            response.add_post_render_callback(tags.conditional)
+        return response
+
+    # --- what every resource may ask -----------------------------------------------------------
     def get_queryset(self):
         records: Any = super().get_queryset()
         return records.visible_to(self.request.user)
@@ -90,8 +138,8 @@ class RecordViewSet(viewsets.GenericViewSet):
 
     def answer(self, record: Model, *, status: int = 200) -> Response:
         """Answer with a record as it is now, also when the caller just gave it out of sight."""
-        now = super().get_queryset().get(pk=record.pk)
-        return Response(self.get_serializer(now).data, status=status)
+        shown = self.get_serializer(super().get_queryset().get(pk=record.pk)).data
+        return Response(shown, status=status, headers={"ETag": tags.of(shown)})
 
 
 # What lies under a record is given whole, neither paged nor filtered.
@@ -114,5 +162,27 @@ def _address(method: Callable[..., Response]) -> str:
     return method.__name__.replace("_", "-")
 
 
-class ReadViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, RecordViewSet):
+class ReadViewSet(RecordViewSet):
     """A resource with a list and a detail."""
+
+    def list(self, request) -> Response:
+        """Answer one page of the records that the caller may see, and that pass the filters."""
+        form, pages = cast(serializers.Serializer, self.get_serializer()), cast(KeysetPagination, self.paginator)
+        records = self.filter_queryset(self.get_queryset())
+        names = asked_fields(request, list(form.fields))
+        plan = rows.plan(form, names, records.model)
+        page = pages.paginate_queryset(records, request, self, plan=plan)
+        return self.get_paginated_response(plan.show(page) if plan else self._shown(page, names))
+
+    def _shown(self, page: Sequence[Model], names: Sequence[str]) -> Any:
+        many: Any = self.get_serializer(page, many=True)
+        for name in many.child.fields.keys() - set(names):
+            del many.child.fields[name]
+        return many.data
+
+    def retrieve(self, request, pk: str) -> Response:
+        """Answer one record."""
+        refuse_unknown(request, {"fields"})
+        shown = self.get_serializer(self.get_object()).data
+        names = asked_fields(request, list(shown))
+        return Response({name: shown[name] for name in names}, headers={"ETag": tags.of(shown)})

@@ -11,16 +11,19 @@ from crm.models.exports import Export
 from crm.models.follow_ups import FollowUp
 from crm.models.heartbeats import Heartbeat
 from crm.models.incoming_reports import IncomingReport, Mailbox
+from crm.models.kept_answers import KeptAnswer
 from crm.models.merges import Merge, MergedRecord
 from crm.models.opportunities import Confirmation, ConfirmationKind, Opportunity, Product, Stage, StageMove
 from crm.models.pilots import Pilot
 from crm.models.saved_views import SavedView
 from crm.models.sessions import BrowserSession, SignInEvent
 from crm.models.uploads import Upload, UploadedRecord, UploadProblem
-from crm.models.users import ApiKey, Team, User
+from crm.models.users import SCOPE_GROUPS, SCOPES, ApiKey, Team, User
 from crm.models.webhooks import Webhook, WebhookDelivery, WebhookEvent
 
 __all__ = [
+    "SCOPES",
+    "SCOPE_GROUPS",
     "Account",
     "AccountKey",
     "AccountPair",
@@ -44,6 +47,7 @@ __all__ = [
     "FollowUp",
     "Heartbeat",
     "IncomingReport",
+    "KeptAnswer",
     "Mailbox",
     "Merge",
     "MergedRecord",

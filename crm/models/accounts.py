@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_countries.fields import CountryField
 from simple_history.models import HistoricalRecords
 
+from crm.models.histories import WithKey
 from crm.models.users import Sight, Team, User, owned_within_sight, sight
 
 
@@ -122,7 +123,7 @@ class Account(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[WithKey])
     objects = AccountQuerySet.as_manager()
 
     class Meta:

@@ -14,6 +14,7 @@ from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
 from crm.models.deliverability import Suppression
+from crm.models.histories import WithKey
 from crm.models.users import User
 
 
@@ -34,7 +35,7 @@ class Person(models.Model):
     opted_out_at = models.DateTimeField(_("opted out"), null=True, blank=True, help_text=_("Of all our mail, at every employer."))
     erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[WithKey])
     objects = PersonQuerySet.as_manager()
 
     class Meta:
@@ -131,7 +132,7 @@ class Contact(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[WithKey])
     objects = ContactQuerySet.as_manager()
 
     class Meta:

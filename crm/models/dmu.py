@@ -11,6 +11,7 @@ from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
 from crm.models.contacts import Contact, Departure
+from crm.models.histories import WithKey
 from crm.models.opportunities import OPEN_STAGES
 from crm.models.users import User
 
@@ -89,7 +90,7 @@ class DmuMembership(models.Model):
         Departure, verbose_name=_("departure"), null=True, blank=True, on_delete=models.SET_NULL, related_name="ended_memberships"
     )
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[WithKey])
     objects = DmuMembershipQuerySet.as_manager()
 
     class Meta:

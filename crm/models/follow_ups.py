@@ -14,6 +14,7 @@ from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
 from crm.models.contacts import Contact
+from crm.models.histories import WithKey
 from crm.models.opportunities import Opportunity
 from crm.models.users import User
 
@@ -73,7 +74,7 @@ class FollowUp(models.Model):
     closed_by = models.ForeignKey(User, verbose_name=_("closed by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     result = models.CharField(_("result"), max_length=300, blank=True)
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[WithKey])
     objects = FollowUpQuerySet.as_manager()
 
     class Meta:

@@ -13,6 +13,7 @@ from simple_history.models import HistoricalRecords
 from crm import policy
 from crm.models.accounts import Account, within_sight
 from crm.models.contacts import Contact, Departure
+from crm.models.histories import WithKey
 from crm.models.users import Team, User, owned_within_sight
 
 
@@ -149,7 +150,7 @@ class Opportunity(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
 
-    history = HistoricalRecords(excluded_fields=["updated_at"])
+    history = HistoricalRecords(excluded_fields=["updated_at"], bases=[WithKey])
     objects = OpportunityQuerySet.as_manager()
 
     class Meta:

@@ -10,6 +10,7 @@ from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from crm.models.histories import WithKey
 from crm.models.opportunities import Opportunity, deal_within_sight
 from crm.models.users import User
 
@@ -48,7 +49,7 @@ class Pilot(models.Model):
     verdict_on = models.DateField(_("verdict on"), null=True, blank=True)
     verdict_note = models.TextField(_("explanation"), blank=True)
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(bases=[WithKey])
     objects = PilotQuerySet.as_manager()
 
     class Meta:

@@ -1,12 +1,14 @@
 """Users, their teams, how far each of them sees, and the keys of integrations."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from enum import Enum
 
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
-from knox.models import AbstractAuthToken
+from knox.models import AbstractAuthToken, AuthTokenManager
 
 
 class Team(models.Model):
@@ -49,10 +51,44 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
         return self.get_full_name() or self.username
 
 
+# What a key may do: read or write, per group of resources; `all` stands for every group, those of later versions too.
+SCOPE_GROUPS = {
+    "all": _("everything"),
+    "accounts": _("accounts, who decides there, and how they score"),
+    "contacts": _("contacts and persons"),
+    "deals": _("opportunities, confirmations and pilots"),
+    "activities": _("activities and tasks"),
+    "marketing": _("target lists and job changes"),
+    "deliverability": _("deliveries and suppressions"),
+    "imports": _("imports"),
+    "webhooks": _("webhooks"),
+}
+SCOPES = [f"{group}:{verb}" for group in SCOPE_GROUPS for verb in ("read", "write")]
+
+
+def every_scope() -> list[str]:
+    """Give the scopes of a key that may do whatever its user may."""
+    return ["all:read", "all:write"]
+
+
+class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
+    """Keys, by whether they open anything."""
+
+    def in_force(self, at: datetime) -> "ApiKeyQuerySet":
+        """Keep keys that were neither revoked nor ran out."""
+        return self.filter(Q(expiry=None) | Q(expiry__gt=at), revoked_at=None)
+
+
 class ApiKey(AbstractAuthToken):
     """A key with which an integration calls the API as its service user; only its digest is kept."""
 
     name = models.CharField(_("name"), max_length=100)
+    scopes = models.JSONField(_("scopes"), default=every_scope)
+    last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+    renewed_at = models.DateTimeField(_("renewed"), null=True, blank=True, editable=False)
+
+    objects = AuthTokenManager.from_queryset(ApiKeyQuerySet)()
 
     class Meta:
         verbose_name, verbose_name_plural = _("API key"), _("API keys")
@@ -60,6 +96,10 @@ class ApiKey(AbstractAuthToken):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.token_key}…)"
+
+    def missing(self, needed: Iterable[str]) -> list[str]:
+        """List which of these scopes the key was not made for."""
+        return [scope for scope in needed if scope not in self.scopes and f"all:{scope.partition(':')[2]}" not in self.scopes]
 
 
 class Sight(Enum):

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -89,14 +90,24 @@ def test_the_schema_is_openapi_31_and_complains_of_nothing(schema):
     assert len(operations(schema)) == 81
 
 
+def test_the_schema_that_is_checked_in_is_the_one_that_is_served(tmp_path):
+    """After a change on purpose: ./dev manage spectacular --format openapi-json --file docs/openapi.json."""
+    path = tmp_path / "openapi.json"
+    call_command("spectacular", "--format", "openapi-json", "--file", str(path))
+
+    assert path.read_text() == (settings.BASE_DIR / "docs" / "openapi.json").read_text()
+
+
 def test_every_operation_says_how_it_refuses(schema):
     for path, method, operation in operations(schema):
-        expected = {"401", "403"} | ({"404"} if "{" in path else set()) | ({"400"} if "requestBody" in operation else set())
-        expected |= {"409"} if method != "get" else set()
-        assert expected <= operation["responses"].keys(), (path, method)
-        for code in expected:
-            shape = operation["responses"][code]["content"]["application/json"]["schema"]
-            assert shape == {"$ref": "#/components/schemas/Refusal"}
+        expected = {"400", "401", "403", "406", "429", "500"} | ({"404"} if "{" in path else set())
+        expected |= {"409", "413", "415"} | ({"412"} if "{" in path else set()) if method != "get" else {"304"}
+        refused = {code for code in operation["responses"] if code >= "300"}
+        assert refused == expected, (path, method)
+        for code in expected - {"304"}:
+            refusal = schema["components"]["responses"][operation["responses"][code]["$ref"].rpartition("/")[2]]
+            shape = refusal["content"]["application/problem+json"]["schema"]
+            assert shape == {"$ref": "#/components/schemas/Problem"}
 
 
 def test_every_operation_is_described_and_has_a_name_of_its_own(schema):
