@@ -12,6 +12,7 @@ from abm import targets
 from abm.models import TargetAccount, TargetList
 from abm.models.targets import SLOTS
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed, reading
 from crm.models import Account
 
@@ -110,6 +111,7 @@ class TargetListFilter(filters.FilterSet):
         fields = ["status"]
 
 
+@follows(TargetListSerializer, "TargetList")
 class TargetListViewSet(ReadViewSet):
     """Accounts that get personal treatment, twenty at most."""
 

@@ -9,6 +9,7 @@ from rest_framework.response import Response
 from crm import accounts, coverage
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.dmu import CoverageSerializer
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed, reading
 from crm.errors import NotAllowed
 from crm.models import Account, Team, User
@@ -59,6 +60,7 @@ class AccountFilter(filters.FilterSet):
         fields = ["status", "domain", "industry", "source", "external_id"]
 
 
+@follows(AccountSerializer, "Account")
 class AccountViewSet(ReadViewSet):
     """Companies, with their owner and team."""
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from crm import activities, activity_kinds, judgements, policy
 from crm.activities import Recorded
 from crm.api.contract import LARGEST_ID, IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed, reading
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, ActivityVerdict, User
@@ -161,6 +162,7 @@ class ActivityFilter(filters.FilterSet):
         fields = ["kind", "source", "external_id"]
 
 
+@follows(ActivitySerializer, "Activity")
 class ActivityViewSet(ReadViewSet):
     """What people of accounts did, and what we did with them."""
 

@@ -8,6 +8,7 @@ from rest_framework.response import Response
 
 from crm import contacts, privacy
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed
 from crm.errors import Conflict
 from crm.models import Account, Contact, Person
@@ -35,6 +36,7 @@ class PersonFilter(filters.FilterSet):
         fields = ["language"]
 
 
+@follows(PersonSerializer, "Person")
 class PersonViewSet(ReadViewSet):
     """People, whatever their job."""
 
@@ -125,6 +127,7 @@ class ContactFilter(filters.FilterSet):
         fields = ["function", "legal_basis", "source", "external_id"]
 
 
+@follows(ContactSerializer, "Contact")
 class ContactViewSet(ReadViewSet):
     """People's jobs at accounts."""
 
