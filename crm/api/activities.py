@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from crm import activities, activity_kinds, judgements, policy
 from crm.activities import Recorded
+from crm.api import activity_rows
 from crm.api.contract import LARGEST_ID, IdFilter, SuchFilter
 from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed, reading
@@ -120,6 +121,9 @@ class RowsField(serializers.ListField):
     """Rows as they came: each is judged by itself, so that a wrong one does not hold up the others."""
 
     child = serializers.JSONField()
+
+    def run_child_validation(self, data):
+        return data
 
 
 class ActivitiesForm(Form):
@@ -242,7 +246,7 @@ def _judged(rows: list[Any], user: User) -> tuple[dict[int, NewActivity], list[d
     form = ActivityRow()
     for index, row in enumerate(rows):
         try:
-            good[index] = NewActivity(**form.run_validation(row))
+            good[index] = activity_rows.plainly_right(row) or NewActivity(**form.run_validation(row))
         except ValidationError as error:
             wrong.append(_refused(index, "; ".join(_sentences(error.detail))))
     seen = _visible_accounts({row.account_id for row in good.values()}, user)
