@@ -61,7 +61,7 @@ def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
     if connection.vendor == "postgresql":
         Account.objects.filter(pk__among=set(account_ids)).held()
     for some in _chunks(contacts, policy.RECORDING.rows_per_statement):
-        list(Contact.objects.filter(pk__in=some).claimed().order_by("pk").values_list("pk"))
+        list(Contact.objects.filter(pk__among=some).claimed().order_by("pk").values_list("pk"))
 
 
 def judge_again(what: Iterable[Touched]) -> set[int]:
@@ -155,9 +155,11 @@ def _near(windows: Sequence[_Window]) -> Iterable[tuple[Any, ...]]:
 
 
 def _looked_up(statement: str, windows: Sequence[_Window], *more: object) -> list[tuple[Any, ...]]:
-    contacts, around = [window.contact_id for window in windows], [window.around for window in windows]
+    around = [window.around for window in windows]
+    lists = ((str(window.contact_id) for window in windows), *((end.isoformat() for end in ends) for ends in zip(*around, strict=True)))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [contacts, [first for first, _last in around], [last for _first, last in around], *more])
+        # As text: the driver takes a list apart one by one.
+        cursor.execute(statement, [*(f"{{{','.join(each)}}}" for each in lists), *more])
         return list(cursor.fetchall())
 
 

@@ -264,7 +264,7 @@ def _visible_accounts(ids: set[int], user: User) -> set[int]:
     """Keep the accounts that a caller may see; a contact or deal there can then be seen as well, and the rule judges it."""
     ordered, size = sorted(ids), policy.RECORDING.rows_per_statement
     chunks = (ordered[start : start + size] for start in range(0, len(ordered), size))
-    return {pk for chunk in chunks for pk in Account.objects.visible_to(user).filter(pk__in=chunk).values_list("pk", flat=True)}
+    return {pk for chunk in chunks for pk in Account.objects.visible_to(user).filter(pk__among=chunk).values_list("pk", flat=True)}
 
 
 def _without_foreign(outcomes: list[Recorded], user: User) -> list[Recorded]:

@@ -77,7 +77,8 @@ class Among(In):
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         """Give a list as one array, which the planner takes for a few rows."""
         if connection.vendor == "postgresql" and self.rhs_is_direct_value() and self.rhs:
-            return "(SELECT unnest(%s::bigint[]))", [list(self.rhs)]
+            # As text: the driver takes a list apart number by number.
+            return "(SELECT unnest(%s::bigint[]))", [f"{{{','.join(map(str, self.rhs))}}}"]
         rhs: tuple[str, Any] = super().process_rhs(compiler, connection)
         return rhs
 
