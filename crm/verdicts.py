@@ -154,7 +154,7 @@ def _near(windows: Sequence[_Window]) -> Iterable[tuple[Any, ...]]:
     return Activity.objects.filter(condition, kind__in=WATCHED).order_by().values_list(*facts)
 
 
-def _looked_up(statement: str, windows: Sequence[_Window], *more: object) -> list[tuple[Any, ...]]:
+def _looked_up(statement: str, windows: Sequence[_Window], *more: Any) -> list[tuple[Any, ...]]:
     around = [window.around for window in windows]
     lists = ((str(window.contact_id) for window in windows), *((end.isoformat() for end in ends) for ends in zip(*around, strict=True)))
     with connection.cursor() as cursor:

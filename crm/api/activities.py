@@ -12,9 +12,10 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from crm import activities, activity_kinds, judgements, policy
+from crm import access, activities, activity_kinds, judgements, policy
 from crm.activities import Recorded
 from crm.api import activity_rows
+from crm.api.batches import DeletedSerializer, IdsForm, deleted
 from crm.api.contract import LARGEST_ID, IdFilter, SuchFilter
 from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed, reading
@@ -174,6 +175,7 @@ class ActivityViewSet(ReadViewSet):
     serializer_class = ActivitySerializer
     filterset_class = ActivityFilter
     orderings = {"-id": ("-id",), "-occurred_at": ("-occurred_at", "-id"), "id": ("id",)}
+    verbs = {"bulk_delete": "delete"}
 
     @extend_schema(
         request=ActivityFacts,
@@ -229,6 +231,24 @@ class ActivityViewSet(ReadViewSet):
         results = sorted([*results, *wrong], key=itemgetter("index"))
         counts = {name: sum(result["status"] == status for result in results) for name, status in _COUNTED.items()}
         return Response({**counts, "results": results})
+
+    @deed(IdsForm, DeletedSerializer, on_list=True)
+    def bulk_delete(self, request) -> Response:
+        """Delete many activities that never happened; what is not there, or not the caller's to delete, holds up no other."""
+        ids = self.given(IdsForm)["ids"]
+        return Response(deleted(ids, _delete(ids, request.user)))
+
+
+def _delete(ids: list[int], user: User) -> set[int]:
+    """Delete, chunk by chunk, what the caller may delete of these; give their ids."""
+    gone: set[int] = set()
+    ordered, size = sorted(set(ids)), policy.RECORDING.rows_per_statement
+    for start in range(0, len(ordered), size):
+        rows = Activity.objects.visible_to(user).filter(access.changeable(user, Activity), pk__among=ordered[start : start + size])
+        mine = list(rows.order_by().values_list("pk", flat=True))
+        activities.delete_many(mine)
+        gone |= set(mine)
+    return gone
 
 
 def _by_ids(facts: dict[str, Any]) -> NewActivity:

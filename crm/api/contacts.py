@@ -6,7 +6,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from crm import contacts, privacy
+from crm import batches, contacts, privacy
+from crm.api.batches import takes_batches
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed
@@ -127,6 +128,7 @@ class ContactFilter(filters.FilterSet):
         fields = ["function", "legal_basis", "source", "external_id"]
 
 
+@takes_batches(batches.CONTACTS)
 @follows(ContactSerializer, "Contact")
 class ContactViewSet(ReadViewSet):
     """People's jobs at accounts."""
