@@ -16,9 +16,20 @@ class AbmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
 
         from abm import exports, merges, policy, privacy, receivers, retention, states, webhook_kinds
-        from abm.models import AccountFit, AccountStanding, EngagementScore, JourneyPlacement, PhaseChange
+        from abm.models import (
+            AccountFit,
+            AccountStanding,
+            EngagementScore,
+            JobChangeSignal,
+            JourneyPlacement,
+            PhaseChange,
+            SignalEvidence,
+            TargetAccount,
+            TargetList,
+        )
         from crm import access
         from crm import privacy as crm_privacy
+        from crm.sync import followed
         from crm.uploads import undoing
 
         access.register("abm")
@@ -27,6 +38,9 @@ class AbmConfig(AppConfig):
         crm_privacy.retain_also("states", states.sweep)
         crm_privacy.retain_also("activities", retention.let_go)
         exports.register()
+        followed.follow(followed.Followed(JobChangeSignal), followed.owned(TargetList))
+        followed.is_part(SignalEvidence, "signal_id", of=JobChangeSignal)
+        followed.is_part(TargetAccount, "target_list_id", of=TargetList)
         merges.register()
         receivers.connect()
         webhook_kinds.register()

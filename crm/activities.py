@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.utils.translation import gettext as _
 
-from crm import activity_changes, machine_agents, machine_made, policy, verdicts
+from crm import activity_changes, bulk, machine_agents, machine_made, policy, verdicts
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, ActivityVerdict, Contact, Opportunity, User
 from crm.new_activities import NewActivity, judge_many, wrong_text
@@ -100,12 +100,12 @@ def _record_chunk(rows: list[tuple[int, NewActivity]], *, source: str, at: datet
     # The same external id twice in one call is one activity: the first row makes it.
     maker: dict[str, int] = {}
     makers = {index: maker.setdefault(row.external_id or f"#{index}", index) for index, row in rows if index not in wrong}
-    new = {index: _activity(row, source=source, at=at, by=by) for index, row in rows if makers.get(index) == index}
-    ids, made = _insert(new, source)
+    new = {index: _Fresh(row) for index, row in rows if makers.get(index) == index}
+    ids, made = _insert(new, source=source, at=at, by=by)
     yield from (Recorded(index, ids[first], created=index in made) for index, first in makers.items())
 
 
-def _insert(new: dict[int, Activity], source: str) -> tuple[dict[int, int], set[int]]:
+def _insert(new: dict[int, "_Fresh"], *, source: str, at: datetime, by: User | None) -> tuple[dict[int, int], set[int]]:
     """Insert the rows that are not there yet and queue their changes; give every row's id, and which were made now.
 
     When another writer commits one of them between the look-up and the insert, the unique key refuses the
@@ -116,40 +116,57 @@ def _insert(new: dict[int, Activity], source: str) -> tuple[dict[int, int], set[
         fresh = {index: row for index, row in new.items() if row.external_id not in known}
         try:
             with transaction.atomic():
-                Activity.objects.bulk_create(fresh.values())
+                ids = dict(zip(fresh, bulk.next_ids(Activity, len(fresh)), strict=True))
+                written = [(ids[index], *row.values()) for index, row in fresh.items()]
+                bulk.insert(Activity, ("id", *_WRITTEN), written, at=at, source=source, recorded_by=by and by.pk, recorded_at=at)
                 activity_changes.queue((row, 1) for row in fresh.values())
         except IntegrityError:
             if _known(source, [row.external_id for row in fresh.values() if row.external_id]):
                 continue
             raise
-        return {index: known.get(row.external_id) or row.pk for index, row in new.items()}, set(fresh)
+        return {index: known.get(row.external_id) or ids[index] for index, row in new.items()}, set(fresh)
 
 
 def _known(source: str, external_ids: list[str]) -> dict[str, int]:
     return dict(Activity.objects.filter(source=source, external_id__in=external_ids).values_list("external_id", "id"))
 
 
-def _activity(row: NewActivity, *, source: str, at: datetime, by: User | None) -> Activity:
-    user_agent = row.user_agent.strip()[:300]
-    by_agent = machine_agents.reason(row.kind, user_agent) if row.kind in machine_made.BY_PROGRAM else ""
-    return Activity(
-        account_id=row.account_id,
-        contact_id=row.contact_id,
-        opportunity_id=row.opportunity_id,
-        kind=row.kind,
-        occurred_at=row.occurred_at,
-        day=policy.day_of(row.occurred_at),
-        subject=row.subject[:300],
-        machine_reason=row.machine_reason or by_agent,
-        judged_by=JudgedBy.SOURCE if row.machine_reason else JudgedBy.RULES,
-        message_id=row.message_id.strip().strip("<>"),
-        link=_fitted(row.link.strip(), 500),
-        user_agent=user_agent,
-        source=source,
-        external_id=row.external_id,
-        recorded_by=by,
-        recorded_at=at,
-    )
+_WRITTEN = (
+    "account", "contact", "opportunity", "kind", "occurred_at", "day", "subject", "machine_reason", "judged_by", "message_id", "link",
+    "user_agent", "external_id",
+)  # fmt: skip
+
+
+class _Fresh:
+    """A row as it is written: texts brought to length, the local day, and whether its program is a machine's."""
+
+    __slots__ = ("account_id", "contact_id", "day", "external_id", "kind", "machine_reason", "row", "user_agent")
+
+    def __init__(self, row: NewActivity) -> None:
+        self.row, self.account_id, self.contact_id, self.kind, self.external_id = (
+            row,
+            row.account_id,
+            row.contact_id,
+            row.kind,
+            row.external_id,
+        )
+        self.day, self.user_agent = policy.day_of(row.occurred_at), row.user_agent.strip()[:300]
+        by_agent = machine_agents.reason(row.kind, self.user_agent) if row.kind in machine_made.BY_PROGRAM else ""
+        self.machine_reason = row.machine_reason or by_agent
+
+    def values(self) -> tuple[object, ...]:
+        """Give what stands in the columns of `_WRITTEN`."""
+        row, judged_by = self.row, JudgedBy.SOURCE if self.row.machine_reason else JudgedBy.RULES
+        moment = connection.ops.adapt_datetimefield_value(row.occurred_at)
+        texts = (
+            row.subject[:300],
+            self.machine_reason,
+            judged_by.value,
+            row.message_id.strip().strip("<>"),
+            _fitted(row.link.strip(), 500),
+        )
+        place = (row.account_id, row.contact_id, row.opportunity_id)
+        return (*place, row.kind, moment, self.day.isoformat(), *texts, self.user_agent, row.external_id)
 
 
 def _fitted(text: str, length: int) -> str:

@@ -2,18 +2,16 @@
 
 from collections.abc import Iterable
 from datetime import date
+from typing import Any
 
-from crm import events
-from crm.models import Activity, ActivityChange
+from crm import bulk, events
+from crm.models import ActivityChange
 
 
-def queue(changes: Iterable[tuple[Activity, int]]) -> None:
-    """Queue what went up or down, in the activity's own transaction; a machine's doings count nowhere."""
-    ActivityChange.objects.bulk_create(
-        ActivityChange(account_id=row.account_id, contact_id=row.contact_id, kind=row.kind, day=row.day, delta=delta)
-        for row, delta in changes
-        if not row.machine_reason
-    )
+def queue(changes: Iterable[tuple[Any, int]]) -> None:
+    """Queue what of activities, or of rows about to be such, went up or down, in their own transaction; a machine's doings count nowhere."""
+    rows = [(row.account_id, row.contact_id, row.kind, row.day.isoformat(), delta) for row, delta in changes if not row.machine_reason]
+    bulk.insert_plain(ActivityChange, ("account_id", "contact_id", "kind", "day", "delta"), rows)
 
 
 def count_anew(account_ids: Iterable[int]) -> None:

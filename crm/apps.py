@@ -15,9 +15,9 @@ class CrmConfig(AppConfig):
         from django.conf import settings
         from django.contrib.auth.signals import user_logged_in
         from django.core.exceptions import ImproperlyConfigured
-        from django.db.models.signals import pre_delete
+        from django.db.models.signals import post_migrate, pre_delete
 
-        from crm import access, activities, exports, incoming_reports, policy, privacy, receivers, return_path, verdicts, webhooks
+        from crm import access, activities, exports, incoming_reports, policy, privacy, receivers, return_path, sync, verdicts, webhooks
         from crm.merges import privacy as merged_people
         from crm.pages import signed_in
         from crm.uploads import privacy as imported_people
@@ -28,6 +28,7 @@ class CrmConfig(AppConfig):
         imported_people.register()
         incoming_reports.register()
         pre_delete.connect(activities.before_contact_goes, sender="crm.Contact", dispatch_uid="crm.activities")
+        post_migrate.connect(sync.after_migrations, sender=self, dispatch_uid="crm.sync")
         user_logged_in.connect(signed_in.begin, dispatch_uid="crm.signed_in")
         privacy.register("webhook_events", export=webhooks.export, erase=webhooks.erase)
         receivers.connect()
@@ -35,6 +36,7 @@ class CrmConfig(AppConfig):
         signing.use_key(settings.WEBHOOK_KEY)
         privacy.retain_also("webhook_events", webhooks.let_go)
         privacy.retain_also("exports", exports.expire)
+        privacy.retain_also("sync", sync.forget)
         privacy.retain_also("user_agents", verdicts.forget_agents)
         return_path.use_sender(address=settings.DEFAULT_FROM_EMAIL, domain=settings.RETURN_PATH_DOMAIN, key=settings.RETURN_PATH_KEY)
         policy.use_zone(settings.TIME_ZONE)

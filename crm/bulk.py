@@ -74,6 +74,12 @@ def insert(model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any
     _write(model._meta.db_table, columns, rows, constants)
 
 
+def insert_plain(model: type[Model], names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Insert rows of a table that has nothing but an id besides these columns; the database gives the ids."""
+    if rows:
+        _write(model._meta.db_table, [model._meta.get_field(name).column for name in names], rows, ())  # type: ignore[union-attr]
+
+
 def _default(field: Any, at: datetime) -> Any:
     return at if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False) else field.get_default()
 

@@ -63,6 +63,9 @@ class _Case:
 
     def verdicts(self) -> dict[int, str]:
         numbers = self.numbers
+        # Every step from here on asks what a click says of it or of its neighbours.
+        if not self.clicks:
+            return self.found
         self._mark(_sweeps([click for click in self.clicks if not self._is_persons(click)], numbers), "link_scanner")
         self._mark(_near(self.opens, self._machines(self.clicks), before=numbers.company_seconds, after=numbers.company_seconds), _COMPANY)
         self._mark(_same_program(self.opens, self._machines(self.clicks), before=0, after=numbers.picture_seconds), _COMPANY)

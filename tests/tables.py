@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from django.apps import apps
 from django.db.models import Model
 
-from crm.models import ActivityChange, Merge, MergedRecord
+from crm.models import ActivityChange, Merge, MergedRecord, SerialEra, SightChange
 
 # The record of the merge itself stays, and so does the word that accounts are to be counted anew.
-ABOUT_MERGES = (Merge, MergedRecord, ActivityChange)
+# Nor do serials go back: a copy elsewhere must learn of it.
+ABOUT_MERGES = (Merge, MergedRecord, ActivityChange, SerialEra, SightChange)
 
 
 def checksums() -> dict[str, str]:
@@ -23,6 +24,6 @@ def _tables() -> Iterator[type[Model]]:
 
 
 def _digest(model: type[Model]) -> str:
-    columns = [field.attname for field in model._meta.concrete_fields]
+    columns = [field.attname for field in model._meta.concrete_fields if field.name != "change_serial"]
     rows = model._base_manager.order_by("pk").values_list(*columns)
     return hashlib.sha256("\n".join(map(repr, rows)).encode()).hexdigest()

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from abm import job_changes
 from abm.models import JobChangeSignal, SignalEvidence
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Form, ReadViewSet, RecordField, deed
 from crm.models import Account, ApiKey, Contact
 
@@ -65,6 +66,7 @@ class SignalFilter(filters.FilterSet):
         fields = ["status", "kind"]
 
 
+@follows(SignalSerializer, "Signal")
 class JobChangeViewSet(ReadViewSet):
     """Signals that somebody may have changed jobs; a guess until a person decides."""
 

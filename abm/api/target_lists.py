@@ -12,6 +12,7 @@ from abm import targets
 from abm.models import TargetAccount, TargetList
 from abm.models.targets import SLOTS
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed, reading
 from crm.models import Account
 
@@ -113,6 +114,7 @@ class TargetListFilter(filters.FilterSet):
 _SHOW_ACCOUNTS = ("slots", "proposal", "fill", "pick", "swap", "pin", "unpin", "remove", "reject")
 
 
+@follows(TargetListSerializer, "TargetList")
 class TargetListViewSet(ReadViewSet):
     """Accounts that get personal treatment, twenty at most."""
 

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.models import Account, Contact, User
 from crm.models.accounts import within_sight
+from crm.models.changes import serial_field
 
 
 class JobChangeSignalQuerySet(models.QuerySet["JobChangeSignal"]):
@@ -66,6 +67,7 @@ class JobChangeSignal(models.Model):
     successor_email = models.EmailField(_("successor's address"), blank=True)
     # What the signal did, in order, as {"effect": name, ...ids}; undone in reverse.
     effects = models.JSONField(default=list, editable=False)
+    change_serial = serial_field()
 
     objects = JobChangeSignalQuerySet.as_manager()
 
@@ -85,6 +87,7 @@ class JobChangeSignal(models.Model):
             models.Index(fields=["status", "-opened_at"], name="signal_by_status"),
             models.Index(fields=["account", "status"], name="signal_by_account"),
             models.Index(fields=["-opened_at", "-id"], name="signal_by_moment"),
+            models.Index(fields=["change_serial", "id"], name="signal_by_serial"),
         ]
 
     def __str__(self) -> str:

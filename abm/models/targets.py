@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from crm.models import Account, Team, User
+from crm.models.changes import serial_field
 from crm.models.users import owned_within_sight
 
 SLOTS = 20
@@ -45,8 +46,9 @@ class TargetList(models.Model):
     status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.DRAFT, editable=False)
     activated_at = models.DateTimeField(_("activated"), null=True, blank=True, editable=False)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True, editable=False)
+    change_serial = serial_field()
 
-    history = HistoricalRecords()
+    history = HistoricalRecords(excluded_fields=["change_serial"])
     objects = TargetListQuerySet.as_manager()
 
     class Meta:
@@ -57,7 +59,10 @@ class TargetList(models.Model):
             models.CheckConstraint(condition=Q(status__in=("draft", "active", "closed")), name="target_list_status_known"),
             models.CheckConstraint(condition=Q(status="draft") | Q(activated_at__isnull=False), name="target_list_activated_at_a_moment"),
         ]
-        indexes = [models.Index(fields=["team", "status"], name="target_list_by_team")]
+        indexes = [
+            models.Index(fields=["team", "status"], name="target_list_by_team"),
+            models.Index(fields=["change_serial", "id"], name="target_list_by_serial"),
+        ]
 
     def __str__(self) -> str:
         return self.name

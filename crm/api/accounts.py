@@ -6,9 +6,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from crm import accounts, coverage
+from crm import accounts, batches, coverage
+from crm.api.batches import takes_batches
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.dmu import CoverageSerializer
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed, reading
 from crm.errors import NotAllowed
 from crm.models import Account, Team, User
@@ -59,6 +61,8 @@ class AccountFilter(filters.FilterSet):
         fields = ["status", "domain", "industry", "source", "external_id"]
 
 
+@takes_batches(batches.ACCOUNTS)
+@follows(AccountSerializer, "Account")
 class AccountViewSet(ReadViewSet):
     """Companies, with their owner and team."""
 

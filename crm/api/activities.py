@@ -12,9 +12,12 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.response import Response
 
-from crm import activities, activity_kinds, judgements, policy
+from crm import access, activities, activity_kinds, judgements, policy
 from crm.activities import Recorded
+from crm.api import activity_rows
+from crm.api.batches import DeletedSerializer, IdsForm, deleted
 from crm.api.contract import LARGEST_ID, IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed, reading
 from crm.errors import Conflict, Invalid
 from crm.models import Account, Activity, ActivityVerdict, User
@@ -122,6 +125,9 @@ class RowsField(serializers.ListField):
     # The document says what a row should be, and that any other is answered in its place.
     is_judged_by_row = True
 
+    def run_child_validation(self, data):
+        return data
+
 
 class ActivitiesForm(Form):
     """Activities of one source."""
@@ -163,6 +169,7 @@ class ActivityFilter(filters.FilterSet):
         fields = ["kind", "source", "external_id"]
 
 
+@follows(ActivitySerializer, "Activity")
 class ActivityViewSet(ReadViewSet):
     """What people of accounts did, and what we did with them."""
 
@@ -171,6 +178,7 @@ class ActivityViewSet(ReadViewSet):
     serializer_class = ActivitySerializer
     filterset_class = ActivityFilter
     orderings = {"-id": ("-id",), "-occurred_at": ("-occurred_at", "-id"), "id": ("id",)}
+    verbs = {"bulk_delete": "delete"}
 
     @extend_schema(
         request=ActivityFacts,
@@ -227,6 +235,24 @@ class ActivityViewSet(ReadViewSet):
         counts = {name: sum(result["status"] == status for result in results) for name, status in _COUNTED.items()}
         return Response({**counts, "results": results})
 
+    @deed(IdsForm, DeletedSerializer, on_list=True)
+    def bulk_delete(self, request) -> Response:
+        """Delete many activities that never happened; what is not there, or not the caller's to delete, holds up no other."""
+        ids = self.given(IdsForm)["ids"]
+        return Response(deleted(ids, _delete(ids, request.user)))
+
+
+def _delete(ids: list[int], user: User) -> set[int]:
+    """Delete, chunk by chunk, what the caller may delete of these; give their ids."""
+    gone: set[int] = set()
+    ordered, size = sorted(set(ids)), policy.RECORDING.rows_per_statement
+    for start in range(0, len(ordered), size):
+        rows = Activity.objects.visible_to(user).filter(access.changeable(user, Activity), pk__among=ordered[start : start + size])
+        mine = list(rows.order_by().values_list("pk", flat=True))
+        activities.delete_many(mine)
+        gone |= set(mine)
+    return gone
+
 
 def _by_ids(facts: dict[str, Any]) -> NewActivity:
     records = {name: facts.pop(name, None) for name in ("account", "contact", "opportunity")}
@@ -243,7 +269,7 @@ def _judged(rows: list[Any], user: User) -> tuple[dict[int, NewActivity], list[d
     form = ActivityRow()
     for index, row in enumerate(rows):
         try:
-            good[index] = NewActivity(**form.run_validation(row))
+            good[index] = activity_rows.plainly_right(row) or NewActivity(**form.run_validation(row))
         except ValidationError as error:
             wrong.append(_refused(index, "; ".join(_sentences(error.detail))))
     seen = _visible_accounts({row.account_id for row in good.values()}, user)
@@ -261,7 +287,7 @@ def _visible_accounts(ids: set[int], user: User) -> set[int]:
     """Keep the accounts that a caller may see; a contact or deal there can then be seen as well, and the rule judges it."""
     ordered, size = sorted(ids), policy.RECORDING.rows_per_statement
     chunks = (ordered[start : start + size] for start in range(0, len(ordered), size))
-    return {pk for chunk in chunks for pk in Account.objects.visible_to(user).filter(pk__in=chunk).values_list("pk", flat=True)}
+    return {pk for chunk in chunks for pk in Account.objects.visible_to(user).filter(pk__among=chunk).values_list("pk", flat=True)}
 
 
 def _without_foreign(outcomes: list[Recorded], user: User) -> list[Recorded]:

@@ -6,8 +6,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from crm import contacts, privacy
+from crm import batches, contacts, privacy
+from crm.api.batches import takes_batches
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed
 from crm.errors import Conflict
 from crm.models import Account, Contact, Person
@@ -35,6 +37,7 @@ class PersonFilter(filters.FilterSet):
         fields = ["language"]
 
 
+@follows(PersonSerializer, "Person")
 class PersonViewSet(ReadViewSet):
     """People, whatever their job."""
 
@@ -130,6 +133,8 @@ class ContactFilter(filters.FilterSet):
         return queryset.at_address(value)
 
 
+@takes_batches(batches.CONTACTS)
+@follows(ContactSerializer, "Contact")
 class ContactViewSet(ReadViewSet):
     """People's jobs at accounts."""
 

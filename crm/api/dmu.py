@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from crm import dmu
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed
 from crm.models import DmuMembership, DmuRole, Stance
 
@@ -82,6 +83,7 @@ class MembershipFilter(filters.FilterSet):
         fields = ["role", "stance", "is_assumed"]
 
 
+@follows(MembershipSerializer, "Membership")
 class MembershipViewSet(ReadViewSet):
     """Who holds which role in a decision."""
 

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from crm import follow_ups
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed
 from crm.models import FollowUp
 
@@ -61,6 +62,7 @@ class FollowUpFilter(filters.FilterSet):
         fields = ["reason"]
 
 
+@follows(FollowUpSerializer, "FollowUp")
 class FollowUpViewSet(ReadViewSet):
     """Reps' pieces of work, 'tasks' on screen."""
 

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from crm import access, confirmations, coverage, opportunities
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.dmu import CoverageSerializer
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, RecordField, deed, reading
 from crm.errors import MISSING_SENTENCES, Conflict, NotAllowed
 from crm.models import Account, Confirmation, Opportunity, Stage, StageMove
@@ -149,6 +150,7 @@ class OpportunityFilter(filters.FilterSet):
 _STAGE = OpenApiParameter("stage", str, required=True, enum=[*Stage.values], description="The stage to be entered.")
 
 
+@follows(OpportunitySerializer, "Opportunity")
 class OpportunityViewSet(ReadViewSet):
     """Possible sales, with their BANT gate."""
 

@@ -7,6 +7,7 @@ from rest_framework.response import Response
 
 from crm import pilots
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed
 from crm.models import Pilot
 
@@ -47,6 +48,7 @@ class PilotFilter(filters.FilterSet):
         fields = ["verdict"]
 
 
+@follows(PilotSerializer, "Pilot")
 class PilotViewSet(ReadViewSet):
     """Proofs of concept."""
 

@@ -2,6 +2,7 @@
 
 from crm.models.accounts import Account
 from crm.models.activities import Activity, ActivityChange, ActivityVerdict
+from crm.models.changes import SerialEra, SightChange
 from crm.models.contacts import Contact, Departure, Person
 from crm.models.deliverability import Delivery, DeliveryReport, Suppression
 from crm.models.details import DetailsRequest
@@ -56,6 +57,8 @@ __all__ = [
     "Pilot",
     "Product",
     "SavedView",
+    "SerialEra",
+    "SightChange",
     "SignInEvent",
     "Stage",
     "StageMove",

@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django_countries.fields import CountryField
 from simple_history.models import HistoricalRecords
 
+from crm.models.changes import serial_field
 from crm.models.histories import WithKey
 from crm.models.users import Sight, Team, User, owned_within_sight, sight
 
@@ -77,7 +78,8 @@ class Among(In):
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
         """Give a list as one array, which the planner takes for a few rows."""
         if connection.vendor == "postgresql" and self.rhs_is_direct_value() and self.rhs:
-            return "(SELECT unnest(%s::bigint[]))", [list(self.rhs)]
+            # As text: the driver takes a list apart number by number.
+            return "(SELECT unnest(%s::bigint[]))", [f"{{{','.join(map(str, self.rhs))}}}"]
         rhs: tuple[str, Any] = super().process_rhs(compiler, connection)
         return rhs
 
@@ -122,8 +124,9 @@ class Account(models.Model):
     external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    change_serial = serial_field()
 
-    history = HistoricalRecords(bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["change_serial"], bases=[WithKey])
     objects = AccountQuerySet.as_manager()
 
     class Meta:
@@ -143,6 +146,7 @@ class Account(models.Model):
             models.Index(fields=["name", "id"], name="account_by_name"),
             models.Index(fields=["industry"], name="account_by_industry"),
             models.Index(fields=["updated_at", "id"], name="account_by_change"),
+            models.Index(fields=["change_serial", "id"], name="account_by_serial"),
         ]
 
     def __str__(self) -> str:

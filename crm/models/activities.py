@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm import activity_kinds, machine_agents
 from crm.models.accounts import Account, within_sight
+from crm.models.changes import serial_field
 from crm.models.users import User
 
 
@@ -75,6 +76,7 @@ class Activity(models.Model):
     external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
     recorded_by = models.ForeignKey(User, verbose_name=_("recorded by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     recorded_at = models.DateTimeField(_("recorded"))
+    change_serial = serial_field()
 
     objects = ActivityQuerySet.as_manager()
 
@@ -92,6 +94,7 @@ class Activity(models.Model):
             models.Index(fields=["-occurred_at", "-id"], name="activity_by_moment"),
             models.Index(fields=["-occurred_at", "-id"], condition=~Q(machine_reason=""), name="activity_by_machine"),
             models.Index(fields=["recorded_at"], condition=~Q(user_agent=""), name="activity_with_agent"),
+            models.Index(fields=["change_serial", "id"], name="activity_by_serial"),
         ]
 
     def __str__(self) -> str:

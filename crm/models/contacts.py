@@ -13,6 +13,7 @@ from phonenumber_field.modelfields import PhoneNumberField
 from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
+from crm.models.changes import serial_field
 from crm.models.deliverability import Suppression
 from crm.models.histories import WithKey
 from crm.models.users import User
@@ -34,8 +35,9 @@ class Person(models.Model):
     language = models.CharField(_("language"), max_length=8, default="nl")
     opted_out_at = models.DateTimeField(_("opted out"), null=True, blank=True, help_text=_("Of all our mail, at every employer."))
     erased_at = models.DateTimeField(_("erased"), null=True, blank=True, editable=False)
+    change_serial = serial_field()
 
-    history = HistoricalRecords(bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["change_serial"], bases=[WithKey])
     objects = PersonQuerySet.as_manager()
 
     class Meta:
@@ -45,7 +47,10 @@ class Person(models.Model):
         constraints = [
             models.CheckConstraint(condition=~Q(given_name="", family_name="") | Q(erased_at__isnull=False), name="person_has_name"),
         ]
-        indexes = [models.Index(fields=["family_name", "given_name", "id"], name="person_by_name")]
+        indexes = [
+            models.Index(fields=["family_name", "given_name", "id"], name="person_by_name"),
+            models.Index(fields=["change_serial", "id"], name="person_by_serial"),
+        ]
 
     def __str__(self) -> str:
         return full_name(self.given_name, self.family_name)
@@ -131,8 +136,9 @@ class Contact(models.Model):
     external_id = models.CharField(_("id at the source"), max_length=100, blank=True)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    change_serial = serial_field()
 
-    history = HistoricalRecords(bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["change_serial"], bases=[WithKey])
     objects = ContactQuerySet.as_manager()
 
     class Meta:
@@ -148,6 +154,7 @@ class Contact(models.Model):
             models.Index(Lower("email"), name="contact_by_address"),
             models.Index(fields=["updated_at", "id"], name="contact_by_change"),
             models.Index(fields=["-left_on", "-id"], condition=Q(left_on__isnull=False), name="contact_by_leaving"),
+            models.Index(fields=["change_serial", "id"], name="contact_by_serial"),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
+from crm.models.changes import serial_field
 from crm.models.contacts import Contact, Departure
 from crm.models.histories import WithKey
 from crm.models.opportunities import OPEN_STAGES
@@ -89,8 +90,9 @@ class DmuMembership(models.Model):
     departure = models.ForeignKey(
         Departure, verbose_name=_("departure"), null=True, blank=True, on_delete=models.SET_NULL, related_name="ended_memberships"
     )
+    change_serial = serial_field()
 
-    history = HistoricalRecords(bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["change_serial"], bases=[WithKey])
     objects = DmuMembershipQuerySet.as_manager()
 
     class Meta:
@@ -113,6 +115,7 @@ class DmuMembership(models.Model):
             models.Index(fields=["account", "role"], name="dmu_by_account"),
             models.Index(fields=["contact"], condition=Q(until=None), name="dmu_current_by_contact"),
             models.Index(fields=["opportunity", "role"], name="dmu_by_opportunity"),
+            models.Index(fields=["change_serial", "id"], name="dmu_by_serial"),
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
 from crm.models.accounts import Account, within_sight
+from crm.models.changes import serial_field
 from crm.models.contacts import Contact
 from crm.models.histories import WithKey
 from crm.models.opportunities import Opportunity
@@ -73,8 +74,9 @@ class FollowUp(models.Model):
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True)
     closed_by = models.ForeignKey(User, verbose_name=_("closed by"), null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     result = models.CharField(_("result"), max_length=300, blank=True)
+    change_serial = serial_field()
 
-    history = HistoricalRecords(bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["change_serial"], bases=[WithKey])
     objects = FollowUpQuerySet.as_manager()
 
     class Meta:
@@ -90,6 +92,7 @@ class FollowUp(models.Model):
             models.Index(fields=["owner", "due_on"], condition=Q(closed_at=None), name="follow_up_open_by_owner"),
             models.Index(fields=["account", "due_on"], name="follow_up_by_account"),
             models.Index(fields=["due_on", "id"], name="follow_up_by_due"),
+            models.Index(fields=["change_serial", "id"], name="follow_up_by_serial"),
         ]
 
     def __str__(self) -> str:

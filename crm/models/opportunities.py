@@ -12,6 +12,7 @@ from simple_history.models import HistoricalRecords
 
 from crm import policy
 from crm.models.accounts import Account, within_sight
+from crm.models.changes import serial_field
 from crm.models.contacts import Contact, Departure
 from crm.models.histories import WithKey
 from crm.models.users import Team, User, owned_within_sight
@@ -149,8 +150,9 @@ class Opportunity(models.Model):
     revision = models.PositiveIntegerField(_("revision"), default=0, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    change_serial = serial_field()
 
-    history = HistoricalRecords(excluded_fields=["updated_at"], bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["updated_at", "change_serial"], bases=[WithKey])
     objects = OpportunityQuerySet.as_manager()
 
     class Meta:
@@ -187,6 +189,7 @@ class Opportunity(models.Model):
             models.Index(fields=["team", "stage"], name="opportunity_by_team"),
             models.Index(fields=["stage", "expected_close_on"], name="opportunity_by_stage"),
             models.Index(fields=["updated_at", "id"], name="opportunity_by_change"),
+            models.Index(fields=["change_serial", "id"], name="opportunity_by_serial"),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
+from crm.models.changes import serial_field
 from crm.models.histories import WithKey
 from crm.models.opportunities import Opportunity, deal_within_sight
 from crm.models.users import User
@@ -48,8 +49,9 @@ class Pilot(models.Model):
     verdict = models.CharField(_("verdict"), max_length=10, choices=Verdict, blank=True, default="")
     verdict_on = models.DateField(_("verdict on"), null=True, blank=True)
     verdict_note = models.TextField(_("explanation"), blank=True)
+    change_serial = serial_field()
 
-    history = HistoricalRecords(bases=[WithKey])
+    history = HistoricalRecords(excluded_fields=["change_serial"], bases=[WithKey])
     objects = PilotQuerySet.as_manager()
 
     class Meta:
@@ -66,6 +68,7 @@ class Pilot(models.Model):
         indexes = [
             models.Index(fields=["ends_on"], condition=Q(verdict=""), name="pilot_running_by_end"),
             models.Index(fields=["-ends_on", "-id"], name="pilot_by_end"),
+            models.Index(fields=["change_serial", "id"], name="pilot_by_serial"),
         ]
 
     def __str__(self) -> str:

@@ -130,7 +130,9 @@ def checksums():
         DmuMembership,
         DmuMembership.history.model,
     )
-    return {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
+    tables = {model.__name__: list(model.objects.order_by("pk").values()) for model in models}
+    # Serials do not go back: a copy elsewhere must learn of it.
+    return {name: [row | {"change_serial": None} for row in rows] for name, rows in tables.items()}
 
 
 def test_undo_leaves_every_table_as_it_was(rep, at):

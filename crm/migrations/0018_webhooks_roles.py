@@ -12,6 +12,6 @@ def grant(apps: Apps, _schema: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("crm", "0018_webhooks")]
+    dependencies = [("crm", "0017_webhooks")]
 
     operations = [migrations.RunPython(grant, migrations.RunPython.noop)]

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('crm', '0013_details_requests'),
+        ('crm', '0016_change_serials'),
     ]
 
     operations = [
