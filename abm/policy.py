@@ -302,6 +302,39 @@ class Journey:
         return max(1, math.ceil(sign.at_least * self.begun_share))
 
 
+@dataclass(frozen=True)
+class Attribution:
+    """What a touch is credited with. Source: playbook, U 40/20/40 and W 30/30/30/10; the half-life is that of the usual tools, a week."""
+
+    half_life_days: int = 7
+    # Each end of a U; the touches between share the rest. Each of the three peaks of a W likewise.
+    u_end_share: float = 0.40
+    w_peak_share: float = 0.30
+
+    def __post_init__(self) -> None:
+        """Refuse shares that leave less than nothing for the other touches."""
+        if 2 * self.u_end_share > 1 or 3 * self.w_peak_share > 1:
+            raise ValueError("ATTRIBUTION.u_end_share must be at most 0.5 and w_peak_share at most a third: together they share one win.")
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """When a test has a winner. Source: playbook, 'n >= 1,000, 7 to 14 days, p < 0.05 or a clear uplift of 10 %'.
+
+    The two ways to win are told apart here: an uplift without p < 0.05 is an indication, for noise has it too.
+    """
+
+    per_arm_at_least: int = 1_000
+    shortest_days: int = 7
+    longest_days: int = 14
+    # 0.05 is the chance of a winner without any difference, 0.80 that of seeing the difference that was planned for.
+    significance_share: float = 0.05
+    power_share: float = 0.80
+    indication_share: float = 0.10
+    # Below this many in the smallest expected cell the normal curve is no longer near enough. Source: Cochran 1954.
+    exact_below_cell: int = 5
+
+
 # The phase in which a deal of a stage puts its account.
 PHASE_OF_STAGE = {"mql": "research", "sql": "consider", "opportunity": "compare", "proposal": "compare", "won": "buy"}
 
@@ -314,6 +347,8 @@ JOURNEY = Journey()
 NIGHTLY = Nightly()
 PLAYGROUND = Playground()
 MY_DAY = MyDay()
+ATTRIBUTION = Attribution()
+EXPERIMENTS = Experiments()
 
 
 def days_looked_back(numbers: Scoring) -> int:
