@@ -9,6 +9,7 @@ from functools import cached_property
 from math import ceil, exp, lgamma, sqrt
 from statistics import NormalDist
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from abm import policy
@@ -210,6 +211,11 @@ def verdict_on_accounts(compared: Comparison, *, days: int) -> Verdict:
 def is_significant(compared: Comparison) -> bool:
     """Say whether chance alone would make such a difference too seldom."""
     return compared.p_value is not None and compared.p_value < policy.EXPERIMENTS.significance_share
+
+
+def p_in_words(p: float) -> str:
+    """Write a p value, never as nothing at all."""
+    return f"p {number_format(round(p, 4), 4)}" if p >= 0.0001 else f"p < {number_format(0.0001, 4)}"
 
 
 def _better(compared: Comparison) -> str | None:

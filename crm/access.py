@@ -51,6 +51,9 @@ _SELLING = {
         "targetlist": "view",
         "targetaccount": "view",
         "comparisonaccount": "view",
+        "heldoutaccount": "view",
+        "experiment": "view",
+        "experimentcount": "view",
         "nightlyrun": "view",
     },
 }
@@ -58,7 +61,15 @@ _SELLING = {
 _FILES = {
     "crm": {"upload": "view add change", "uploadproblem": "view", "uploadedrecord": "view", "export": "view add delete"},
 }
-_LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
+_LISTS = {
+    "abm": {
+        "targetlist": "add change",
+        "targetaccount": "add change delete",
+        "targetrejection": "view add change delete",
+        "experiment": "add change",
+        "experimentcount": "add change",
+    }
+}
 _MARKETING = {
     "crm": {"suppression": "add change", "incomingreport": "view change", "mailbox": "view"},
     "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view", "scorechange": "view add"},

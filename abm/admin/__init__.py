@@ -1,10 +1,23 @@
 """The admin of abm: what it means, and what to do next."""
 
-from abm.admin import accounts, engagement, icp, job_changes, journey, my_day, nightly_runs, opportunities, score_numbers, target_lists
+from abm.admin import (
+    accounts,
+    engagement,
+    experiments,
+    icp,
+    job_changes,
+    journey,
+    my_day,
+    nightly_runs,
+    opportunities,
+    score_numbers,
+    target_lists,
+)
 
 __all__ = [
     "accounts",
     "engagement",
+    "experiments",
     "icp",
     "job_changes",
     "journey",

@@ -4,6 +4,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.viewsets import GenericViewSet
 
 from abm.api.account_intelligence import AccountWithStandingViewSet
+from abm.api.experiments import ExperimentViewSet
 from abm.api.job_changes import JobChangeViewSet
 from abm.api.scores import ScoreViewSet
 from abm.api.target_lists import TargetListViewSet
@@ -11,6 +12,7 @@ from crm.api.urls import RESOURCES as CRM_RESOURCES
 
 RESOURCES: dict[str, type[GenericViewSet]] = CRM_RESOURCES | {
     "accounts": AccountWithStandingViewSet,
+    "experiments": ExperimentViewSet,
     "job-changes": JobChangeViewSet,
     "scores": ScoreViewSet,
     "target-lists": TargetListViewSet,

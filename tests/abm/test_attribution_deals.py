@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from abm import attribution
+from abm import attribution, reports
 from crm.models import Account, Activity, Opportunity, StageMove, User
 from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory
 
@@ -136,3 +136,36 @@ def test_only_deals_of_the_period_the_currency_and_the_users_sight_count(rep: Us
     assert credited(rep, first=date(2026, 3, 3)) == credited(rep, last=date(2026, 3, 1)) == {}
     assert attribution.currencies(Opportunity.objects.visible_to(rep)) == ["EUR", "USD"]
     assert attribution.currencies(Opportunity.objects.visible_to(outsider)) == []
+
+
+@pytest.mark.django_db
+def test_the_report_tells_of_unattributed_wins_and_adds_up_to_the_cent(rep: User) -> None:
+    for amount in ("100.00", "0.01"):
+        account = AccountFactory(owner=rep, team=rep.team)
+        deal(account, amount=Decimal(amount))
+        touch(account)
+        touch(account, "download")
+        touch(account, "page_view")
+    deal(AccountFactory(owner=rep, team=rep.team), amount=Decimal("50.00"))
+
+    report = reports.find("attribution", rep)
+    table = reports.ask(report, period=reports.Period(date(2026, 3, 10)), user=rep, given={"by": "kind", "model": "linear"})
+
+    assert [(row["what"], row["deals"], row["wins"], row["amount"]) for row in table.rows] == [
+        ("Download", 2, 0.666667, 33.34),
+        ("Meeting", 2, 0.666667, 33.34),
+        ("Page view", 2, 0.666667, 33.33),
+        ("unattributed", 1, 1.0, 50.0),
+    ]
+    assert "never spread" in table.notes[2]
+
+
+@pytest.mark.django_db
+def test_the_report_of_nothing_is_empty(rep: User) -> None:
+    for model in attribution.MODELS:
+        for by in ("channel", "kind", "role"):
+            table = reports.ask(
+                reports.find("attribution", rep), period=reports.Period(date(2026, 3, 10)), user=rep, given={"model": model, "by": by}
+            )
+            assert list(table.rows) == []
+            assert table.chosen["currency"] == "EUR"
