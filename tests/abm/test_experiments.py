@@ -146,7 +146,7 @@ def test_it_says_what_it_lacks_and_when_it_will_be_there(running: Experiment, at
     ("a", "b", "sentence"),
     [
         ((212, 1700), (300, 1700), "Winner: vraag. Chance alone makes such a difference less often than 1 in 20 times (p < 0.0001)."),
-        ((30, 1700), (34, 1700), "An indication for vraag, no winner: chance alone makes such a difference too often (p 0.6138)."),
+        ((30, 1700), (34, 1700), "An indication for vraag, no winner: chance alone makes such a difference too often (p 0.6137)."),
         ((300, 1700), (300, 1700), "No difference that counts (p 1.0000)."),
     ],
 )
