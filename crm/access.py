@@ -52,6 +52,7 @@ _SELLING = {
         "targetaccount": "view",
         "comparisonaccount": "view",
         "nightlyrun": "view",
+        "reportsnapshot": "view",
     },
 }
 # What people do with files, and integrations do not: they have the API.
@@ -61,7 +62,14 @@ _FILES = {
 _LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
 _MARKETING = {
     "crm": {"suppression": "add change", "incomingreport": "view change", "mailbox": "view"},
-    "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view", "scorechange": "view add"},
+    "abm": {
+        "budgetline": "view add change delete",
+        "salestarget": "view add change delete",
+        "idealcustomerprofile": "add change",
+        "nightlychunk": "view",
+        "scoreparameters": "view",
+        "scorechange": "view add",
+    },
 }
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
 

@@ -5,6 +5,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
+from abm.reports import cohorts, customers, deals, forecast, funnel
 from abm.reports.contract import Chart, Choice, Column, Period, Report, Row, Table, Unit, ask
 from crm.errors import CrmError
 from crm.models import User
@@ -12,7 +13,9 @@ from crm.models import User
 __all__ = ["Chart", "Choice", "Column", "NoSuchReport", "Period", "Report", "Row", "Table", "Unit", "ask", "find", "open_to", "period_of"]
 
 # One line each; the order is that of the pages.
-REPORTS: dict[str, Report] = {report.slug: report for report in ()}
+REPORTS: dict[str, Report] = {
+    report.slug: report for report in (funnel.REPORT, deals.REPORT, forecast.REPORT, cohorts.REPORT, customers.REPORT)
+}
 
 
 class NoSuchReport(CrmError):

@@ -159,7 +159,7 @@ def _chosen(report: Report, given: Mapping[str, str], user: User) -> dict[str, s
         if given.get(name, "") and given[name] not in values
     }
     if wrong:
-        raise Invalid(" ".join(f"{name}: {reason}" for name, reason in wrong.items()), detail=wrong)
+        raise Invalid(" ".join(f"{name}: {reason}" for name, reason in wrong.items()), detail={**wrong})
     return {name: given.get(name) or (values[0] if values else "") for name, values in known.items()}
 
 

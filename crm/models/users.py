@@ -13,6 +13,7 @@ class Team(models.Model):
     """People who sell together and see each other's accounts."""
 
     name = models.CharField(_("name"), max_length=100, unique=True)
+    office = models.CharField(_("office"), max_length=100, blank=True, help_text=_("Where it sells from; reports add teams up by it."))
 
     class Meta:
         verbose_name, verbose_name_plural = _("team"), _("teams")
