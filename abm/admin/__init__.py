@@ -16,6 +16,7 @@ from abm.admin import (
 
 __all__ = [
     "accounts",
+    "budgets",
     "engagement",
     "icp",
     "job_changes",

@@ -18,6 +18,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from abm import reports
 from abm.models import ReportSnapshot
 from abm.reports import Report, Table, wording
+from abm.reports.facts import NONE
 from crm.admin import deeds
 from crm.admin.exports import KINDS
 from crm.admin.sidebar import Place, add_page
@@ -146,7 +147,7 @@ class ReportSnapshotAdmin(ReadOnlyAdmin):
 
 def laid_out(table: Table) -> dict[str, Any]:
     """Give a table and its bars in words."""
-    columns = table.report.columns
+    columns = [column for column in table.report.columns if not column.is_code and not _says_nothing(column.name, table)]
     return {
         "columns": [(column, wording.is_number(column)) for column in columns],
         "rows": [[(wording.shown(column, row), wording.is_number(column)) for column in columns] for row in table.rows],
@@ -155,6 +156,12 @@ def laid_out(table: Table) -> dict[str, Any]:
         "legend": legend(table),
         "more_rows": max(0, len(table.rows) - BARS_SHOWN),
     }
+
+
+def _says_nothing(name: str, table: Table) -> bool:
+    """Say whether a column only repeats that nothing is told apart, beside another that names the rows."""
+    label = table.report.chart.label if table.report.chart else name
+    return name == "group" != label and table.chosen.get("by") == NONE
 
 
 def legend(table: Table) -> list[str]:
@@ -174,11 +181,7 @@ def bars(table: Table) -> list[dict[str, Any]]:
     for row, lengths in zip(rows, wording.widths(rows, chart.values), strict=True):
         pairs = zip(chart.values, lengths, strict=True)
         drawn = [{"figure": wording.shown(columns[name], row), "percent": f"{length:.2f}"} for name, length in pairs]
-        found.append({"name": _name(row, columns, chart.label), "bars": drawn})
+        name = wording.shown(columns[chart.label], row)
+        is_grouped = "group" in columns and chart.label != "group" and not _says_nothing("group", table)
+        found.append({"name": f"{row['group']}: {name}" if is_grouped else name, "bars": drawn})
     return found
-
-
-def _name(row: dict[str, Any], columns: dict[str, Any], label: str) -> str:
-    """Name a bar by its column; with the group before it where rows of several groups stand together."""
-    name = wording.shown(columns[label], row)
-    return f"{row['group']}: {name}" if label not in ("group", "month") and row.get("group") else name

@@ -5,7 +5,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
-from abm.reports import cohorts, customers, deals, forecast, funnel
+from abm.reports import budget, channels, cohorts, customers, deals, forecast, funnel, key_figures
 from abm.reports.contract import Chart, Choice, Column, Period, Report, Row, Table, Unit, ask
 from crm.errors import CrmError
 from crm.models import User
@@ -14,7 +14,17 @@ __all__ = ["Chart", "Choice", "Column", "NoSuchReport", "Period", "Report", "Row
 
 # One line each; the order is that of the pages.
 REPORTS: dict[str, Report] = {
-    report.slug: report for report in (funnel.REPORT, deals.REPORT, forecast.REPORT, cohorts.REPORT, customers.REPORT)
+    report.slug: report
+    for report in (
+        key_figures.REPORT,
+        funnel.REPORT,
+        deals.REPORT,
+        forecast.REPORT,
+        cohorts.REPORT,
+        customers.REPORT,
+        channels.REPORT,
+        budget.REPORT,
+    )
 }
 
 

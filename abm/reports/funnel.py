@@ -15,8 +15,8 @@ from crm.models import Stage, User
 
 COLUMNS = (
     Column("group", gettext_lazy("group")),
-    Column("stage", gettext_lazy("stage")),
-    Column("stage_label", gettext_lazy("stage, in words")),
+    Column("stage", gettext_lazy("code"), is_code=True),
+    Column("stage_label", gettext_lazy("stage")),
     Column("entered", gettext_lazy("entered"), Unit.COUNT, gettext_lazy("Deals with a stage move into it.")),
     Column("passed", gettext_lazy("came this far"), Unit.COUNT, gettext_lazy("Entered it, or passed it by on the way further.")),
     Column("moved_on", gettext_lazy("moved on"), Unit.COUNT),

@@ -29,7 +29,9 @@ def figure(value: Any, unit: Unit) -> str:
     if unit not in SHOWN or isinstance(value, str):
         return str(value)
     percent = unit is Unit.SHARE
-    text = number_format(value * 100 if percent else value, SHOWN[unit], use_l10n=True, force_grouping=True)
+    # Rounded here: the framework's formatting cuts decimals off.
+    rounded = round(value * 100 if percent else value, SHOWN[unit])
+    text = number_format(rounded, SHOWN[unit], use_l10n=True, force_grouping=True)
     return f"{text} %" if percent else text
 
 
