@@ -16,13 +16,14 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget
 
 from abm import reports
+from abm.kept_reports import words
 from abm.models import ReportSnapshot
 from abm.reports import Report, Table, wording
 from abm.reports.facts import NONE
 from crm.admin import deeds
 from crm.admin.exports import KINDS
 from crm.admin.sidebar import Place, add_page
-from crm.admin.site import ReadOnlyAdmin, doer
+from crm.admin.site import ReadOnlyAdmin, doer, page_of
 from crm.errors import CrmError
 from crm.exports.sheets import WRITERS
 from crm.policy import day_of
@@ -65,8 +66,10 @@ class AskForm(forms.Form):
 class ReportSnapshotAdmin(ReadOnlyAdmin):
     """Reports as they were kept, and the pages of all reports."""
 
+    place = Place("marketing", 1, "mark_email_read", _("Weekly reports"))
     list_display = ["kind", "first_day", "last_day", "made_at", "mailed_at"]
     fields = ["kind", "first_day", "last_day", "made_at", "mailed_at", "definitions"]
+    list_filter = ["kind"]
     nothing_yet = _("The first weekly report is made on Monday morning.")
 
     class Media:
@@ -125,6 +128,21 @@ class ReportSnapshotAdmin(ReadOnlyAdmin):
         name = f"{found.slug}-{table.period.today:%Y-%m-%d}.{file_format}"
         return FileResponse(stream, as_attachment=True, filename=name, content_type=KINDS[file_format])
 
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
+        """Show a kept report as it was, with the ones before and after it."""
+        snapshot = self.record(request, object_id, "view")
+        mine = ReportSnapshot.objects.visible_to(request.user).filter(kind=snapshot.kind)
+        context = self.admin_site.each_context(request) | {
+            "title": words.title(snapshot),
+            "media": self.media,
+            "snapshot": snapshot,
+            "told": words.told(snapshot),
+            "earlier": _page(mine.filter(last_day__lt=snapshot.first_day).order_by("-first_day").first()),
+            "later": _page(mine.filter(first_day__gt=snapshot.last_day).order_by("first_day").first()),
+            "opts": self.opts,
+        }
+        return TemplateResponse(request, "abm/admin/kept_report.html", context)
+
     def found(self, request: HttpRequest, slug: str) -> Report:
         """Give the report of an address; 404 for one that this user may not see."""
         try:
@@ -143,6 +161,10 @@ class ReportSnapshotAdmin(ReadOnlyAdmin):
         except CrmError as error:
             messages.error(request, str(error))
             return None
+
+
+def _page(snapshot: ReportSnapshot | None) -> str:
+    return page_of(snapshot) if snapshot else ""
 
 
 def laid_out(table: Table) -> dict[str, Any]:

@@ -121,6 +121,28 @@ def coverage(*, period: Period, user: User, currency: str) -> dict[str, Any] | N
     return {**row, "target": target.amount, "still": still, "ratio": float(row["pipeline"]) / float(still) if still else None}
 
 
+def bridge(*, period: Period, user: User, currency: str, now: float, before: float | None) -> dict[str, float | None]:
+    """Explain a pipeline's difference to that before a period: what began and what was closed; the rest is amounts that changed.
+
+    The parts add up to the difference exactly: the last one is what the others leave, None without a figure before.
+    """
+    begin, values = facts.with_facts(user, currency=currency)
+    begun, begun_values = facts.within(period, "begun_on")
+    closed, closed_values = facts.within(period, "closed_on")
+    # Among deals that are closed now, one that also began in the period never was in either pipeline.
+    was_there = f"{closed} AND NOT ({begun})"
+    sums = (
+        f"SELECT COALESCE(SUM(CASE WHEN open = 1 AND {begun} THEN amount END), 0) AS begun, "
+        f"COALESCE(SUM(CASE WHEN won = 1 AND {was_there} THEN amount END), 0) AS won, "
+        f"COALESCE(SUM(CASE WHEN lost = 1 AND {was_there} THEN amount END), 0) AS lost FROM facts"
+    )
+    closed_before = [*closed_values, *begun_values]
+    [row] = sql.run(begin + sums, [*values, *begun_values, *closed_before, *closed_before])
+    parts = {name: float(value) for name, value in row.items()}
+    changed = None if before is None else round(now - before - parts["begun"] + parts["won"] + parts["lost"], 2)
+    return {"before": before, **parts, "changed": changed, "now": now}
+
+
 def notes(*, period: Period, user: User, by: str = STAGE, currency: str = "EUR") -> Sequence[str]:
     """Say with what the amounts are weighted, and what is left out."""
     told = []

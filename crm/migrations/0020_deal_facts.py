@@ -49,4 +49,9 @@ class Migration(migrations.Migration):
             model_name='opportunity',
             constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['new', 'renewal', 'upsell', 'cross_sell'])), name='opportunity_kind_known'),
         ),
+        migrations.AddField(
+            model_name='user',
+            name='report_mail',
+            field=models.BooleanField(db_default=True, default=True, help_text='The weekly report on Monday, and the cohorts each month.', verbose_name='reports by mail'),
+        ),
     ]

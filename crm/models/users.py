@@ -38,6 +38,10 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
         _("keyboard shortcuts"), default=True, help_text=_("Single keys such as j, k and /; '?' shows them all.")
     )
 
+    report_mail = models.BooleanField(
+        _("reports by mail"), default=True, db_default=True, help_text=_("The weekly report on Monday, and the cohorts each month.")
+    )
+
     class Meta(AbstractUser.Meta):
         verbose_name = _("user")  # type: ignore[assignment]
         verbose_name_plural = _("users")  # type: ignore[assignment]
