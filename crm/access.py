@@ -55,6 +55,7 @@ _SELLING = {
         "experiment": "view",
         "experimentcount": "view",
         "nightlyrun": "view",
+        "reportsnapshot": "view",
     },
 }
 # What people do with files, and integrations do not: they have the API.
@@ -72,7 +73,14 @@ _LISTS = {
 }
 _MARKETING = {
     "crm": {"suppression": "add change", "incomingreport": "view change", "mailbox": "view"},
-    "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view", "scorechange": "view add"},
+    "abm": {
+        "budgetline": "view add change delete",
+        "salestarget": "view add change delete",
+        "idealcustomerprofile": "add change",
+        "nightlychunk": "view",
+        "scoreparameters": "view",
+        "scorechange": "view add",
+    },
 }
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
 

@@ -2,6 +2,7 @@
 
 from abm.admin import (
     accounts,
+    budgets,
     engagement,
     experiments,
     icp,
@@ -10,12 +11,14 @@ from abm.admin import (
     my_day,
     nightly_runs,
     opportunities,
+    reports,
     score_numbers,
     target_lists,
 )
 
 __all__ = [
     "accounts",
+    "budgets",
     "engagement",
     "experiments",
     "icp",
@@ -24,6 +27,7 @@ __all__ = [
     "my_day",
     "nightly_runs",
     "opportunities",
+    "reports",
     "score_numbers",
     "target_lists",
 ]

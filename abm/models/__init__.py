@@ -1,5 +1,6 @@
 """The records of abm; each QuerySet stands above its model."""
 
+from abm.models.budget import BudgetLine, SalesTarget
 from abm.models.engagement import EngagementScore, ScoreChange, ScoreParameters
 from abm.models.experiments import Experiment, ExperimentCount
 from abm.models.icp import AccountFit, IdealCustomerProfile
@@ -7,6 +8,7 @@ from abm.models.job_changes import JobChangeSignal, SignalEvidence
 from abm.models.journey import JourneyPlacement, Phase, PhaseChange
 from abm.models.leavings import AnnouncedLeaving
 from abm.models.nightly_runs import NightlyChunk, NightlyRun
+from abm.models.reports import ReportSnapshot
 from abm.models.standings import AccountStanding
 from abm.models.states import AccountState, ContactState, DayCount, DayWeight, StateMark
 from abm.models.targets import ComparisonAccount, HeldOutAccount, TargetAccount, TargetList, TargetRejection
@@ -16,6 +18,7 @@ __all__ = [
     "AccountStanding",
     "AccountState",
     "AnnouncedLeaving",
+    "BudgetLine",
     "ComparisonAccount",
     "ContactState",
     "DayCount",
@@ -31,6 +34,8 @@ __all__ = [
     "NightlyRun",
     "Phase",
     "PhaseChange",
+    "ReportSnapshot",
+    "SalesTarget",
     "ScoreChange",
     "ScoreParameters",
     "SignalEvidence",

@@ -5,7 +5,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
-from abm.reports import attribution
+from abm.reports import attribution, budget, channels, cohorts, customers, deals, forecast, funnel, key_figures
 from abm.reports.contract import Chart, Choice, Column, Period, Report, Row, Table, Unit, ask
 from crm.errors import CrmError
 from crm.models import User
@@ -13,7 +13,20 @@ from crm.models import User
 __all__ = ["Chart", "Choice", "Column", "NoSuchReport", "Period", "Report", "Row", "Table", "Unit", "ask", "find", "open_to", "period_of"]
 
 # One line each; the order is that of the pages.
-REPORTS: dict[str, Report] = {report.slug: report for report in (attribution.REPORT,)}
+REPORTS: dict[str, Report] = {
+    report.slug: report
+    for report in (
+        key_figures.REPORT,
+        funnel.REPORT,
+        deals.REPORT,
+        forecast.REPORT,
+        cohorts.REPORT,
+        customers.REPORT,
+        channels.REPORT,
+        attribution.REPORT,
+        budget.REPORT,
+    )
+}
 
 
 class NoSuchReport(CrmError):

@@ -45,6 +45,8 @@ class Column:
     label: str | Promise
     unit: Unit = Unit.TEXT
     help: str | Promise = ""
+    # A code that a page leaves out, for another column says it in words.
+    is_code: bool = False
 
     def unit_in(self, row: Row) -> Unit:
         """Say what the figure of one row is measured in."""

@@ -32,7 +32,8 @@ def complete(result: dict[str, Any], generator: object, **_kwargs: object) -> di
         for method, operation in operations.items():
             operation["operationId"] = _name(path, operation["operationId"])
             for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "path":
+                # A report is known by its name, all else by number.
+                if parameter["in"] == "path" and parameter["name"] != "report":
                     parameter["schema"] = {"type": "integer", "minimum": 1}
             operation["responses"].update({code: _refusal(code) for code in _codes(path, method, operation)})
     return result

@@ -12,7 +12,7 @@ from crm.models.follow_ups import FollowUp
 from crm.models.heartbeats import Heartbeat
 from crm.models.incoming_reports import IncomingReport, Mailbox
 from crm.models.merges import Merge, MergedRecord
-from crm.models.opportunities import Confirmation, ConfirmationKind, Opportunity, Product, Stage, StageMove
+from crm.models.opportunities import Confirmation, ConfirmationKind, DealKind, Opportunity, Product, Stage, StageMove
 from crm.models.pilots import Pilot
 from crm.models.saved_views import SavedView
 from crm.models.sessions import BrowserSession, SignInEvent
@@ -32,6 +32,7 @@ __all__ = [
     "ConfirmationKind",
     "Contact",
     "ContactPair",
+    "DealKind",
     "Delivery",
     "DeliveryReport",
     "Departure",
