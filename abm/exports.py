@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from abm.models import AccountStanding, JourneyPlacement, TargetAccount, TargetList
+from abm.models import AccountStanding, Experiment, ExperimentCount, JourneyPlacement, TargetAccount, TargetList
 from abm.ranking import in_words
 from crm import exports
 from crm.exports import Column
@@ -17,6 +17,20 @@ def register() -> None:
     """Tell crm.exports; called once at start."""
     exports.add_columns("crm.account", [*_of_standings(), *_of_journeys()], after="owner")
     exports.register(exports.Listing(TargetAccount, {column.name: column for column in _of_slots()}, sight=_slots_seen_by))
+    experiments = exports.plain(Experiment, _OF_EXPERIMENTS)
+    exports.register(exports.Listing(Experiment, {column.name: column for column in experiments}))
+    counts = exports.plain(ExperimentCount, "experiment counted_on n_a successes_a n_b successes_b recorded_by recorded_at")
+    exports.register(exports.Listing(ExperimentCount, {column.name: column for column in counts}, sight=_counts_seen_by))
+
+
+_OF_EXPERIMENTS = (
+    "name status team owner hypothesis kpi variables arm_a arm_b baseline_percent uplift_percent "
+    "starts_on ends_on planned_per_arm winner indication p_value learned"
+)
+
+
+def _counts_seen_by(rows: QuerySet[ExperimentCount], user: User) -> QuerySet[ExperimentCount]:
+    return rows.filter(experiment__in=Experiment.objects.visible_to(user))
 
 
 def _slots_seen_by(rows: QuerySet[TargetAccount], user: User) -> QuerySet[TargetAccount]:

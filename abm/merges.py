@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from abm import engagement, score_numbers
 from abm.journey import times
@@ -13,6 +13,7 @@ from abm.models import (
     AnnouncedLeaving,
     ComparisonAccount,
     EngagementScore,
+    HeldOutAccount,
     JobChangeSignal,
     JourneyPlacement,
     PhaseChange,
@@ -35,6 +36,7 @@ def register() -> None:
         Way.MOVES,
         *("abm.targetaccount.account", "abm.targetrejection.account"),
         *("abm.comparisonaccount.account", "abm.comparisonaccount.resembles"),
+        *("abm.heldoutaccount.account", "abm.heldoutaccount.paired_with"),
         *("abm.jobchangesignal.account", "abm.jobchangesignal.contact", "abm.announcedleaving.contact"),
     )
     relations.decide(Way.RENEWED, "abm.accountfit.account", "abm.accountstanding.account", "abm.engagementscore.account")
@@ -74,6 +76,9 @@ def _sort_out_lists(doing: Doing, kept_id: int, _folded_id: int, /) -> None:
     worked_on = TargetAccount.objects.filter(account=kept_id).values("target_list")
     for rows in (mine.filter(resembles=F("account")), mine.filter(target_list__in=worked_on)):
         doing.ledger.settled["abm.comparisonaccount"] += doing.ledger.drop(rows)
+    held_out = HeldOutAccount.objects.filter(Q(account=kept_id) | Q(paired_with=kept_id))
+    nobody_left = held_out.filter(Q(account=F("paired_with")) | Q(account=kept_id, target_list__in=worked_on))
+    doing.ledger.settled["abm.heldoutaccount"] += doing.ledger.drop(nobody_left)
     rejected = TargetRejection.objects.filter(account=kept_id, target_list__in=worked_on)
     doing.ledger.settled["abm.targetrejection"] += doing.ledger.drop(rejected)
 

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from abm import engagement, job_changes, leavings, policy, refresh, score_numbers, states
+from abm import engagement, job_changes, kept_reports, leavings, policy, refresh, score_numbers, states
 from abm.models import NightlyChunk, NightlyRun, ScoreChange
 from crm import pilots, privacy
 from crm import policy as crm_policy
@@ -178,6 +178,11 @@ def _thin_history(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
     return engagement.thin(before=crm_policy.day_of(at) - timedelta(days=policy.NIGHTLY.daily_history_days))
 
 
+def _keep_reports(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    """Make the reports of the last week and month, as far as they are lacking."""
+    return kept_reports.make_due(at=at)
+
+
 def _verify(chunk: NightlyChunk, _day: date, at: datetime) -> int:
     """Compare the kept sums with a count anew; a difference is an error of ours, and is shown as one."""
     if found := states.differing(chunk.first_account or 1, chunk.last_account, day=crm_policy.day_of(at), at=at):
@@ -191,6 +196,7 @@ STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
     "pilots": _chase_pilots,
     "retention": _retain,
     "history": _thin_history,
+    "reports": _keep_reports,
     "verify": _verify,
     "rebuild": _rebuild,
 }

@@ -5,16 +5,17 @@ Which accounts are on a list is decided while it is a draft; a list at work stay
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, TypeVar
 
 from django.db import IntegrityError, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models import F
 from django.utils.translation import gettext as _
 from simple_history.utils import bulk_create_with_history
 
-from abm import comparison, policy, ranking
+from abm import comparison_groups, policy, ranking
 from abm.errors import AbmError, AccountTaken, NotEligible, TargetListFull, WrongStatus
-from abm.models import ComparisonAccount, TargetAccount, TargetList, TargetRejection
+from abm.models import TargetAccount, TargetList, TargetRejection
 from abm.models.targets import SLOTS
 from abm.ranking import Proposal
 from crm import webhooks
@@ -54,21 +55,26 @@ def reason_in_words(reason: Mapping[str, Any]) -> str:
 # --- while it is a draft ---------------------------------------------------------------------------
 
 
-def fill(target_list: TargetList, *, at: datetime, by: User | None) -> list[TargetAccount]:
+def fill(target_list: TargetList, *, at: datetime, by: User | None, toss: comparison_groups.Toss | None = None) -> list[TargetAccount]:
     """Fill a draft with the best of the proposal and give what was added.
 
-    Pinned accounts stay; of the others those stay that are still among the best, the rest makes way.
+    Pinned accounts stay; of the others those stay that are still among the best, the rest makes way. With a `toss` all
+    that are not pinned make way: the best come in pairs, one of each pair by chance, the other is held out.
     """
-    return _or_judge_anew(lambda: _fill(target_list, at=at, by=by))
+    return _or_judge_anew(lambda: _fill(target_list, at=at, by=by, toss=toss))
 
 
 @transaction.atomic
-def _fill(target_list: TargetList, *, at: datetime, by: User | None) -> list[TargetAccount]:
+def _fill(target_list: TargetList, *, at: datetime, by: User | None, toss: comparison_groups.Toss | None) -> list[TargetAccount]:
     _claim_draft(target_list)
     slots = list(TargetAccount.objects.filter(target_list=target_list))
     pinned = {slot.account_id for slot in slots if slot.is_pinned}
     ranked = (proposal for proposal in propose(target_list, at=at) if proposal.account_id not in pinned)
-    best = {proposal.account_id: proposal for proposal, _room in zip(ranked, range(size() - len(pinned)), strict=False)}
+    room = size() - len(pinned)
+    chosen = comparison_groups.hold_out(target_list, ranked, room=room, toss=toss) if toss else islice(ranked, room)
+    best = {proposal.account_id: proposal for proposal in chosen}
+    if toss is None:
+        comparison_groups.let_go(target_list)
     held = {slot.account_id: slot.slot for slot in slots if slot.account_id in pinned | best.keys()}
     for slot in slots:
         if slot.account_id not in held:
@@ -181,7 +187,7 @@ def _activate(target_list: TargetList, *, at: datetime, by: User | None) -> Targ
     slots = list(TargetAccount.objects.filter(target_list=target_list).select_related("account").order_by("slot"))
     _refuse_activation(target_list, slots)
     _move(target_list, to=TargetList.Status.ACTIVE, moment="activated_at", at=at, by=by)
-    _freeze(target_list, slots)
+    comparison_groups.freeze(target_list, slots)
     target_list.refresh_from_db()
     dates = {"starts_on": str(target_list.starts_on), "ends_on": str(target_list.ends_on)}
     facts = {"team_id": target_list.team_id, "accounts": len(slots), **dates}
@@ -196,33 +202,6 @@ def close(target_list: TargetList, *, at: datetime, by: User | None) -> TargetLi
     _move(target_list, to=TargetList.Status.CLOSED, moment="closed_at", at=at, by=by)
     target_list.refresh_from_db()
     return target_list
-
-
-def _freeze(target_list: TargetList, slots: list[TargetAccount]) -> None:
-    """Write down where the listed accounts stand now, and who is compared with them: accounts on no active list."""
-    listed = Account.objects.filter(target_slots__target_list=target_list).order_by("target_slots__slot")
-    on_active_list = TargetAccount.objects.filter(account=OuterRef("pk"), active_team__isnull=False)
-    profiles = _profiles(listed)
-    starts = {profile.account_id: profile for profile in profiles}
-    for slot in slots:
-        slot.fit_at_start, slot.score_at_start = starts[slot.account_id].fit, starts[slot.account_id].score
-    TargetAccount.objects.bulk_update(slots, ["fit_at_start", "score_at_start"])
-    ComparisonAccount.objects.bulk_create(
-        ComparisonAccount(
-            target_list=target_list,
-            account_id=match.nearest.account_id,
-            resembles_id=match.listed.account_id,
-            distance=match.distance,
-            fit_at_start=match.nearest.fit,
-            score_at_start=match.nearest.score,
-        )
-        for match in comparison.group(profiles, _profiles(Account.objects.approachable().exclude(Exists(on_active_list)).order_by("pk")))
-    )
-
-
-def _profiles(accounts: QuerySet[Account]) -> list[comparison.Profile]:
-    names = ("pk", "employees", "industry", "now_fit", "now_score")
-    return [comparison.Profile(*row) for row in ranking.with_standing(accounts).values_list(*names)]
 
 
 # --- refusals and claims ---------------------------------------------------------------------------

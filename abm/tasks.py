@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from datetime import date
 
 from celery import shared_task
+from django.conf import settings
+from django.urls import reverse
 from django.utils import timezone
 
-from abm import job_changes, refresh
+from abm import job_changes, kept_reports, refresh
 from abm import nightly as nightly_run
+from abm.models import ReportSnapshot
 from crm import policy
 from crm import tasks as queue
 
@@ -56,3 +59,16 @@ def share_night(day: str) -> str:
 def nightly_catch_up() -> str:
     """Do today's nightly run if its hour has passed without it."""
     return nightly() if nightly_run.is_due(at=timezone.now()) else ""
+
+
+def report_link(snapshot: ReportSnapshot) -> str:
+    """Give the address of a kept report's page."""
+    return f"{settings.PUBLIC_URL}{reverse('admin:abm_reportsnapshot_change', args=[snapshot.pk])}"
+
+
+@shared_task
+def mail_reports() -> int:
+    """Make the reports of the last week and month that are lacking, and mail those that were not."""
+    at = timezone.now()
+    kept_reports.make_due(at=at)
+    return kept_reports.mail_waiting(link=report_link, at=at, language=settings.LANGUAGE_CODE)

@@ -43,6 +43,8 @@ app.conf.beat_schedule = {
     "forget kept answers": {"task": "crm.tasks.forget_kept_answers", "schedule": crontab(minute="15")},
     # 10:10 on working days, when people read their mail: ask those whose details are old, if ASK_FOR_DETAILS is on
     "ask for details": {"task": "crm.tasks.ask_for_details", "schedule": crontab(hour="10", minute="10", day_of_week="1-5")},
+    # every hour of the day, at half past: the weekly report on Monday and the cohorts on the first of a month, and whoever missed them
+    "mail reports": {"task": "abm.tasks.mail_reports", "schedule": crontab(hour="6-18", minute="30")},
     # every 30 seconds: beat's sign of life, which its health check reads
     "beat heartbeat": {"task": "crm.tasks.heartbeat", "schedule": 30.0},
 }

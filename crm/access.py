@@ -51,17 +51,36 @@ _SELLING = {
         "targetlist": "view",
         "targetaccount": "view",
         "comparisonaccount": "view",
+        "heldoutaccount": "view",
+        "experiment": "view",
+        "experimentcount": "view",
         "nightlyrun": "view",
+        "reportsnapshot": "view",
     },
 }
 # What people do with files, and integrations do not: they have the API.
 _FILES = {
     "crm": {"upload": "view add change", "uploadproblem": "view", "uploadedrecord": "view", "export": "view add delete"},
 }
-_LISTS = {"abm": {"targetlist": "add change", "targetaccount": "add change delete", "targetrejection": "view add change delete"}}
+_LISTS = {
+    "abm": {
+        "targetlist": "add change",
+        "targetaccount": "add change delete",
+        "targetrejection": "view add change delete",
+        "experiment": "add change",
+        "experimentcount": "add change",
+    }
+}
 _MARKETING = {
     "crm": {"suppression": "add change", "incomingreport": "view change", "mailbox": "view"},
-    "abm": {"idealcustomerprofile": "add change", "nightlychunk": "view", "scoreparameters": "view", "scorechange": "view add"},
+    "abm": {
+        "budgetline": "view add change delete",
+        "salestarget": "view add change delete",
+        "idealcustomerprofile": "add change",
+        "nightlychunk": "view",
+        "scoreparameters": "view",
+        "scorechange": "view add",
+    },
 }
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
 

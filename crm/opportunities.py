@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from crm import bant, dmu, errors, events, follow_ups, policy, webhooks
 from crm.confirmations import confirm, in_words, restore_after, withdraw, withdraw_because_left
-from crm.models import Account, Confirmation, ConfirmationKind, DmuRole, FollowUp, Opportunity, Product, Stage, StageMove, User
+from crm.models import Account, Confirmation, ConfirmationKind, DealKind, DmuRole, FollowUp, Opportunity, Product, Stage, StageMove, User
 
 # The life of a deal is called through this module; what its gate rests on lives in confirmations.py.
 __all__ = [
@@ -57,6 +57,9 @@ def begin(
     currency: str = "EUR",
     expected_close_on: date | None = None,
     product: Product | None = None,
+    kind: str = DealKind.NEW,
+    origin: str = "",
+    campaign: str = "",
     source: str = "",
     external_id: str = "",
 ) -> Opportunity:
@@ -76,6 +79,9 @@ def begin(
         "currency": currency,
         "expected_close_on": expected_close_on,
         "product": product,
+        "kind": kind,
+        "origin": origin,
+        "campaign": campaign,
     }
     _refuse_beginning(stage, amount=amount, currency=currency)
     if not external_id:
@@ -105,12 +111,12 @@ def _refuse_if(wrong: dict[str, str]) -> None:
         raise errors.Invalid(" ".join(wrong.values()), detail={**wrong})
 
 
-CHANGEABLE = frozenset({"name", "product", "amount", "currency", "expected_close_on", "owner"})
+CHANGEABLE = frozenset({"name", "product", "amount", "currency", "expected_close_on", "owner", "kind", "origin", "campaign"})
 
 
 @transaction.atomic
 def change(opportunity: Opportunity, *, at: datetime, by: User | None = None, **figures: Any) -> Opportunity:
-    """Put name, product, amount, currency, expected close or owner right; a stage that asks for a figure keeps one.
+    """Put name, product, amount, currency, expected close, owner, kind, channel or campaign right; a stage that asks for a figure keeps one.
 
     The deal goes along to the team of a new owner. Raises Conflict when it changed since the caller read it.
     """

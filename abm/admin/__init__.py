@@ -1,16 +1,33 @@
 """The admin of abm: what it means, and what to do next."""
 
-from abm.admin import accounts, engagement, icp, job_changes, journey, my_day, nightly_runs, opportunities, score_numbers, target_lists
+from abm.admin import (
+    accounts,
+    budgets,
+    engagement,
+    experiments,
+    icp,
+    job_changes,
+    journey,
+    my_day,
+    nightly_runs,
+    opportunities,
+    reports,
+    score_numbers,
+    target_lists,
+)
 
 __all__ = [
     "accounts",
+    "budgets",
     "engagement",
+    "experiments",
     "icp",
     "job_changes",
     "journey",
     "my_day",
     "nightly_runs",
     "opportunities",
+    "reports",
     "score_numbers",
     "target_lists",
 ]

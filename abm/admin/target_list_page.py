@@ -1,5 +1,8 @@
 """The page of a target list: its slots with where the accounts stand, the proposal beside the weakest of them, and how the period goes."""
 
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Exists, OuterRef, QuerySet
@@ -9,9 +12,11 @@ from django.utils.formats import number_format
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from abm import policy, target_progress, targets
+from abm import list_results, policy, target_progress, targets
+from abm.admin.two_arms import arms, figures
 from abm.models import ComparisonAccount, TargetAccount, TargetList
 from abm.ranking import Proposal
+from abm.rates import Comparison
 from crm import access
 from crm import policy as crm_policy
 from crm.admin.lists import bar, change_arrow, role_cells
@@ -44,7 +49,8 @@ def panels(request: HttpRequest, row: TargetList) -> dict[str, Any]:
         "proposal": _proposal(row, slots, ranked),
         "parts": PARTS.values(),
         "rejections": row.rejections.select_related("account", "rejected_by")[:20],
-        "comparison": _compared(request, row),
+        **_against_group(row, at=at),
+        "comparison": _compared(request, row, at=at),
         "compare_after_weeks": policy.TARGETS.compare_after_days // 7,
     }
 
@@ -118,14 +124,53 @@ def name_of(account: Account, is_seen: bool) -> str:
     return str(account) if is_seen else str(_("an account of another team"))
 
 
-def _compared(request: HttpRequest, row: TargetList) -> list[dict[str, Any]]:
+def _against_group(row: TargetList, *, at: datetime) -> dict[str, Any]:
+    """Give what the list did beside its group, in words and figures; nothing for a draft."""
+    found = list_results.read(row, at=at)
+    if found is None:
+        return {}
+    names = {"a": _("comparison group"), "b": _("list")}
+    return {
+        "results": found,
+        "results_words": list_results.in_words(found),
+        "arms": arms(found.decides, names),
+        "figures": figures(found.decides) if found.is_decidable else [],
+        "measures": [_measure(name, compared) for name, compared in found.measures.items() if compared is not found.decides],
+        "worth": [(names["a"], _worth(found.compared_worth)), (names["b"], _worth(found.listed_worth))],
+        "balance": [_balanced(one) for one in row.balance or []],
+        "balanced_below": policy.TARGETS.balanced_below,
+        "group_size": found.decides.a.n,
+    }
+
+
+def _measure(name: str, compared: Comparison) -> dict[str, Any]:
+    labels = {list_results.MEETINGS: _("accounts met"), list_results.DEALS: _("accounts with a new deal")}
+    return {"label": labels[name], "a": compared.a, "b": compared.b}
+
+
+def _worth(sums: Mapping[str, Decimal]) -> str:
+    """Write sums of money, one per currency."""
+    return ", ".join(f"{number_format(amount, 0, force_grouping=True)} {currency}" for currency, amount in sorted(sums.items())) or "–"
+
+
+def _balanced(one: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay one trait of the two groups side by side, as it was at the start."""
+    traits = {"size": _("size (magnitude)"), "fit": _("fit"), "score": _("score"), "industry": _("industry")}
+    is_off = one["smd"] is None or abs(one["smd"]) >= policy.TARGETS.balanced_below
+    return {**one, "label": traits[one["trait"]], "is_off": is_off, "is_share": one["trait"] == "industry"}
+
+
+def _compared(request: HttpRequest, row: TargetList, *, at: datetime) -> list[dict[str, Any]]:
     """Give the comparison group as the list's page shows it."""
     rows = with_names_for(request, row.comparison.select_related("account", "resembles"))[:20]
+    treated = list_results.treated(row, at=at)
     return [
         {
             "account": name_of(one.account, one.sees_account),
             "resembles": name_of(one.resembles, one.sees_resembles),
             "distance": one.distance,
+            "is_random": one.is_random,
+            "is_treated": one.account_id in treated,
         }
         for one in rows
     ]

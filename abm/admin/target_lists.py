@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from abm import policy, targets
+from abm import comparison_groups, policy, targets
 from abm.admin import target_list_page
 from abm.models import ComparisonAccount, TargetAccount, TargetList, TargetRejection
 from crm.admin import deeds
@@ -42,6 +42,20 @@ class Reject(Pick):
     reason = deeds.line(_("why"))
 
 
+class Fill(forms.Form):
+    """Ask whether chance decides between accounts that are as good."""
+
+    hold_out = forms.BooleanField(
+        label=_("Toss a coin"), required=False,
+        help_text=_("Of every two that are as good one is listed and the other held out, so that the comparison is a fair one. All that are not pinned make way."),
+    )  # fmt: skip
+
+
+def filled_list(row: TargetList, *, hold_out: bool, **facts: Any) -> object:
+    """Fill a draft, by a fair coin if it is asked for."""
+    return targets.fill(row, toss=comparison_groups.fair_coin if hold_out else None, **facts)
+
+
 class StatusFilter(WorkFilter):
     """Show drafts and active lists, unless asked for more."""
 
@@ -62,7 +76,7 @@ class TargetListAdmin(RememberedAdmin):
     """Target lists."""
 
     class Media:
-        css = {"all": ["abm/target_list.css"]}
+        css = {"all": ["abm/target_list.css", "abm/figures.css"]}
 
     place = Place("selling", 7, "format_list_numbered")
     list_display = ["name", "status_label", "filled", "team", "owner", "starts_on", "ends_on"]
@@ -122,9 +136,9 @@ class TargetListAdmin(RememberedAdmin):
     @action(description=_("Fill"), url_path="fill", icon="auto_awesome", permissions=["change"])
     def fill(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
-        deed = partial(targets.fill, row, by=doer(request))
+        deed = partial(filled_list, row, by=doer(request))
         warning = _("The best of the proposal take the slots. Pinned accounts stay where they are; others may make way.")
-        form = deeds.Nothing(deeds.filled(request))
+        form = Fill(deeds.filled(request))
         return self.ask(request, row, form, deed, title=_("Fill from the proposal"), done=_("The list is filled."), warning=warning)
 
     @action(description=_("Pick an account"), url_path="pick", icon="add_circle", permissions=["change"])

@@ -5,10 +5,11 @@ from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
-from abm import targets
+from abm import comparison_groups, list_results, targets
+from abm.api.experiments import ComparisonSerializer, VerdictSerializer
 from abm.models import TargetAccount, TargetList
 from abm.models.targets import SLOTS
 from crm.api.contract import IdFilter, SuchFilter
@@ -101,6 +102,35 @@ class RejectForm(AccountForm):
     reason = serializers.CharField(required=False, allow_blank=True, max_length=300, default="")
 
 
+class FillForm(Form):
+    """Whether a toss decides between accounts that are as good; the other one is held out."""
+
+    hold_out = serializers.BooleanField(required=False, default=False)
+
+
+class BalanceSerializer(serializers.Serializer):
+    """One trait of list and group at the start; `smd` in standard deviations, null when neither varies but they differ."""
+
+    trait, about = serializers.CharField(), serializers.CharField(allow_blank=True)
+    listed, compared = serializers.FloatField(), serializers.FloatField()
+    smd = serializers.FloatField(allow_null=True)
+
+
+class ResultsSerializer(serializers.Serializer):
+    """A list beside its group, in accounts: `a` is the group, `b` the list; `responses` decides."""
+
+    days, random_pairs = serializers.IntegerField(), serializers.IntegerField()
+    is_over, is_decidable = serializers.BooleanField(), serializers.BooleanField()
+    verdict = VerdictSerializer()
+    measures = serializers.DictField(child=ComparisonSerializer())
+    without_them = ComparisonSerializer(help_text="responses, without the accounts of the group that were on another list")
+    listed_worth = serializers.DictField(child=serializers.DecimalField(max_digits=16, decimal_places=2))
+    compared_worth = serializers.DictField(child=serializers.DecimalField(max_digits=16, decimal_places=2))
+    treated = serializers.ListField(child=serializers.IntegerField(), help_text="accounts of the group that were on another list meanwhile")
+    balance = BalanceSerializer(many=True)
+    words = serializers.ListField(child=serializers.CharField())
+
+
 class TargetListFilter(filters.FilterSet):
     """What a list of target lists can be narrowed to."""
 
@@ -140,11 +170,21 @@ class TargetListViewSet(ReadViewSet):
         """Rank every account that may be on the list, best first, with the reasons."""
         return Response(ProposalSerializer(targets.propose(self.get_object(), at=self.at)[:_PROPOSED], many=True).data)
 
-    @deed(None, SlotSerializer(many=True))
+    @reading(ResultsSerializer)
+    def results(self, request, pk: str) -> Response:
+        """Compare the list with its group over the eight weeks since it was activated; 404 for a draft."""
+        row = self.get_object()
+        found = list_results.read(row, at=self.at)
+        if found is None:
+            raise NotFound
+        told = {"words": list_results.in_words(found), "balance": row.balance or [], "treated": sorted(found.treated)}
+        return Response(ResultsSerializer(vars(found) | {"is_decidable": found.is_decidable} | told).data)
+
+    @deed(FillForm, SlotSerializer(many=True))
     def fill(self, request, pk: str) -> Response:
         """Fill a draft with the best of the proposal; pinned accounts stay."""
-        row = self.get_object()
-        targets.fill(row, at=self.at, by=request.user)
+        row, form = self.get_object(), self.given(FillForm)
+        targets.fill(row, at=self.at, by=request.user, toss=comparison_groups.fair_coin if form["hold_out"] else None)
         return self._slots(row)
 
     @deed(PickForm, SlotSerializer(many=True))

@@ -71,4 +71,5 @@ def _invent(*, at: datetime) -> None:
     marketing.write_profile()
     marketing.score(at=at)
     marketing.make_lists(lead=sellers["lead"], other_rep=sellers["other rep"], at=at)
+    marketing.make_experiment(lead=sellers["lead"], at=at)
     marketing.open_tasks(sellers, at=at)

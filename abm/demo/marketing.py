@@ -1,13 +1,14 @@
-"""The demo's ideal customer profile, its past scores, two target lists, and a few tasks."""
+"""The demo's ideal customer profile, its past scores, two target lists, an experiment, and a few tasks."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import quantiles
+from typing import Any
 
 from django.db.models import Q, Sum
 
-from abm import engagement, journey, policy, refresh, score_numbers, states, targets
+from abm import engagement, experiments, journey, policy, refresh, score_numbers, states, targets
 from abm.models import IdealCustomerProfile, TargetList
 from crm import follow_ups
 from crm import policy as crm_policy
@@ -80,6 +81,36 @@ def _filled(name: str, owner: User, *, at: datetime) -> TargetList:
     made = targets.draft(name=name, team=owner.team, owner=owner, starts_on=today, ends_on=until, at=at, by=owner)
     targets.fill(made, at=at, by=owner)
     return made
+
+
+# A test of a mail as marketing would do it: what both arms have in total after so many days.
+EXPERIMENT: dict[str, Any] = {
+    "name": "A question as subject line",
+    "hypothesis": "Questions get more answers on our fair invitations, so a question as subject gets the mail opened more often.",
+    "kpi": "mails opened of mails delivered",
+    "variables": "subject line",
+    "arm_a": "the announcement",
+    "arm_b": "the question",
+    "baseline_percent": Decimal(20),
+    "uplift_percent": Decimal(20),
+}
+EXPERIMENT_COUNTS = ((2, (310, 61, 305, 74)), (5, (760, 152, 748, 187)), (8, (1_190, 238, 1_174, 296)))
+EXPERIMENT_DAYS = 14
+
+
+def make_experiment(*, lead: User, at: datetime) -> None:
+    """Let a test run that has been counted three times: a verdict is there, and the plan asks for more."""
+    begun = at - timedelta(days=EXPERIMENT_COUNTS[-1][0])
+    if lead.team is None:
+        raise ValueError(f"{lead} has no team")
+    starts_on = crm_policy.day_of(begun)
+    ends_on = starts_on + timedelta(days=EXPERIMENT_DAYS)
+    made = experiments.draft(team=lead.team, owner=lead, starts_on=starts_on, ends_on=ends_on, at=begun, by=lead, **EXPERIMENT)
+    experiments.start(made, at=begun, by=lead)
+    for days, figures in EXPERIMENT_COUNTS:
+        totals = dict(zip(("n_a", "successes_a", "n_b", "successes_b"), figures, strict=True))
+        moment = begun + timedelta(days=days)
+        experiments.count(made, counted_on=crm_policy.day_of(moment), at=moment, by=lead, **totals)
 
 
 def open_tasks(people: Mapping[str, User], *, at: datetime) -> None:

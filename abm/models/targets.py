@@ -47,8 +47,12 @@ class TargetList(models.Model):
     activated_at = models.DateTimeField(_("activated"), null=True, blank=True, editable=False)
     closed_at = models.DateTimeField(_("closed"), null=True, blank=True, editable=False)
     change_serial = serial_field()
+    # How alike list and comparison group were when it was activated:
+    # [{"trait": "fit", "listed": 82.1, "compared": 79.0, "smd": 0.21, "about": ""}]; smd null: neither varies, but they differ.
+    # Empty for a draft, and for lists activated before this was kept.
+    balance = models.JSONField(_("balance at the start"), null=True, editable=False)
 
-    history = HistoricalRecords(excluded_fields=["change_serial"])
+    history = HistoricalRecords(excluded_fields=["balance", "change_serial"])
     objects = TargetListQuerySet.as_manager()
 
     class Meta:
@@ -122,6 +126,25 @@ class TargetRejection(models.Model):
         return str(self.account)
 
 
+class HeldOutAccount(models.Model):
+    """A proposed account that lost the toss against a listed one as good: it is left alone, so that the two can be compared."""
+
+    target_list = models.ForeignKey(TargetList, verbose_name=_("target list"), on_delete=models.CASCADE, related_name="held_out")
+    account = models.ForeignKey(Account, verbose_name=_("account"), on_delete=models.CASCADE, related_name="+")
+    paired_with = models.ForeignKey(Account, verbose_name=_("paired with"), on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        verbose_name, verbose_name_plural = _("held-out account"), _("held-out accounts")
+        ordering = ["target_list", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["target_list", "account"], name="held_out_once"),
+            models.UniqueConstraint(fields=["target_list", "paired_with"], name="held_out_pair_once"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.target_list)
+
+
 class ComparisonAccount(models.Model):
     """A non-listed account that looked like a listed one when the list was activated; frozen."""
 
@@ -132,6 +155,7 @@ class ComparisonAccount(models.Model):
     distance = models.FloatField(_("distance"))
     fit_at_start = models.PositiveSmallIntegerField(_("fit at the start"))
     score_at_start = models.DecimalField(_("score at the start"), max_digits=4, decimal_places=1)
+    is_random = models.BooleanField(_("held out at random"), default=False, editable=False)
 
     class Meta:
         verbose_name, verbose_name_plural = _("comparison account"), _("comparison accounts")

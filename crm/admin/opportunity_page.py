@@ -37,7 +37,16 @@ class OpportunityPage(RememberedAdmin):
     add_fieldsets = [
         (
             None,
-            {"fields": ["account", "name", ("product", "stage"), ("amount", "currency"), ("expected_close_on", "owner")]},
+            {
+                "fields": [
+                    "account",
+                    "name",
+                    ("product", "stage"),
+                    ("amount", "currency"),
+                    ("expected_close_on", "owner"),
+                    ("kind", "origin", "campaign"),
+                ]
+            },
         )
     ]
     fieldsets = [
@@ -46,7 +55,7 @@ class OpportunityPage(RememberedAdmin):
             {
                 "fields": [
                     ("name", "account"), ("product", "owner"), ("amount", "currency"), ("expected_close_on", "closed_on"),
-                    ("stage", "lost_reason"), ("source", "team"),
+                    ("stage", "lost_reason"), ("kind", "origin", "campaign"), ("source", "team"),
                 ]
             },
         )

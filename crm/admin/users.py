@@ -51,8 +51,8 @@ class TeamAdmin(RecordAdmin):
 
     place = Place("settings", 2, "groups")
     deletable = True
-    list_display = ["name"]
-    search_fields = ["name"]
+    list_display = ["name", "office"]
+    search_fields = ["name", "office"]
 
 
 @admin.register(Product)

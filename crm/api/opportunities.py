@@ -17,7 +17,7 @@ from crm.models import Account, Confirmation, Opportunity, Stage, StageMove
 
 STARTING_STAGES = [(stage.value, stage.label) for stage in (Stage.MQL, Stage.SQL)]
 MISSING_REASONS = sorted(MISSING_SENTENCES)
-_FIGURES = ["name", "product", "amount", "currency", "expected_close_on"]
+_FIGURES = ["name", "product", "amount", "currency", "expected_close_on", "kind", "origin", "campaign"]
 
 
 class OpportunitySerializer(serializers.ModelSerializer):
@@ -144,7 +144,7 @@ class OpportunityFilter(filters.FilterSet):
 
     class Meta:
         model = Opportunity
-        fields = ["stage", "source", "external_id"]
+        fields = ["stage", "source", "external_id", "kind", "origin", "campaign"]
 
 
 _STAGE = OpenApiParameter("stage", str, required=True, enum=[*Stage.values], description="The stage to be entered.")

@@ -132,7 +132,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     operation["description"] += "\n\nScope: " + ", ".join(f"`{scope}`" for scope in operation["x-required-scopes"]) + "."
     parameters = operation.setdefault("parameters", [])
     for parameter in parameters:
-        if parameter["in"] == "path":
+        # A report is known by its name, all else by number.
+        if parameter["in"] == "path" and parameter["name"] != "report":
             parameter["schema"] = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
     parameters += [{"$ref": f"#/components/parameters/{name}"} for name in _parameters_of(path, method)]
     for answer in operation["responses"].values():

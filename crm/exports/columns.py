@@ -74,7 +74,7 @@ def _of_contacts() -> list[Column]:
 def _of_opportunities() -> list[Column]:
     return [
         *plain(Opportunity, "name account product stage amount currency expected_close_on owner gate_broken_at"),
-        *plain(Opportunity, "stage_since team closed_on lost_reason source imported_stage", is_usual=False),
+        *plain(Opportunity, "kind origin campaign stage_since team closed_on lost_reason source imported_stage", is_usual=False),
         _id(Opportunity),
     ]
 

@@ -14,7 +14,7 @@ from crm.models.heartbeats import Heartbeat
 from crm.models.incoming_reports import IncomingReport, Mailbox
 from crm.models.kept_answers import KeptAnswer
 from crm.models.merges import Merge, MergedRecord
-from crm.models.opportunities import Confirmation, ConfirmationKind, Opportunity, Product, Stage, StageMove
+from crm.models.opportunities import Confirmation, ConfirmationKind, DealKind, Opportunity, Product, Stage, StageMove
 from crm.models.pilots import Pilot
 from crm.models.saved_views import SavedView
 from crm.models.sessions import BrowserSession, SignInEvent
@@ -37,6 +37,7 @@ __all__ = [
     "ConfirmationKind",
     "Contact",
     "ContactPair",
+    "DealKind",
     "Delivery",
     "DeliveryReport",
     "Departure",

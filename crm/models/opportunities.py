@@ -29,6 +29,15 @@ class Stage(models.TextChoices):
     LOST = "lost", _("lost")
 
 
+class DealKind(models.TextChoices):
+    """What a deal adds to what the account has bought so far; together they are its contract history."""
+
+    NEW = "new", _("new business")
+    RENEWAL = "renewal", _("renewal")
+    UPSELL = "upsell", _("upsell")
+    CROSS_SELL = "cross_sell", _("cross-sell")
+
+
 OPEN_STAGES = (Stage.MQL, Stage.SQL, Stage.OPPORTUNITY, Stage.PROPOSAL)
 GATED_STAGES = (Stage.OPPORTUNITY, Stage.PROPOSAL, Stage.WON)
 
@@ -128,6 +137,11 @@ class Opportunity(models.Model):
     )
     stage = models.CharField(_("stage"), max_length=12, choices=Stage, default=Stage.MQL)
     stage_since = models.DateTimeField(_("in this stage since"), null=True, blank=True)
+    kind = models.CharField(_("kind of deal"), max_length=10, choices=DealKind, default=DealKind.NEW, db_default=DealKind.NEW)
+    origin = models.CharField(
+        _("channel"), max_length=50, blank=True, default="", db_default="", help_text=_("How they first came to us, e.g. organic_search.")
+    )
+    campaign = models.CharField(_("campaign"), max_length=100, blank=True, default="", db_default="")
     owner = models.ForeignKey(User, verbose_name=_("owner"), null=True, blank=True, on_delete=models.SET_NULL, related_name="opportunities")
     team = models.ForeignKey(Team, verbose_name=_("team"), null=True, blank=True, on_delete=models.PROTECT, related_name="opportunities")
     amount = models.DecimalField(_("amount"), max_digits=14, decimal_places=2, null=True, blank=True)
@@ -169,6 +183,7 @@ class Opportunity(models.Model):
                 for one, other in combinations(ConfirmationKind.values, 2)
             ),
             models.CheckConstraint(condition=Q(stage__in=Stage.values), name="opportunity_stage_known"),
+            models.CheckConstraint(condition=Q(kind__in=DealKind.values), name="opportunity_kind_known"),
             # Who moves an imported deal drops the mark: else it would let the deal back into that stage past the gate.
             models.CheckConstraint(condition=Q(imported_stage="") | Q(imported_stage=F("stage")), name="imported_means_this_stage"),
             models.CheckConstraint(

@@ -15,6 +15,7 @@ class Team(models.Model):
     """People who sell together and see each other's accounts."""
 
     name = models.CharField(_("name"), max_length=100, unique=True)
+    office = models.CharField(_("office"), max_length=100, blank=True, help_text=_("Where it sells from; reports add teams up by it."))
 
     class Meta:
         verbose_name, verbose_name_plural = _("team"), _("teams")
@@ -37,6 +38,10 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox names 
     )
     shortcuts = models.BooleanField(
         _("keyboard shortcuts"), default=True, help_text=_("Single keys such as j, k and /; '?' shows them all.")
+    )
+
+    report_mail = models.BooleanField(
+        _("reports by mail"), default=True, db_default=True, help_text=_("The weekly report on Monday, and the cohorts each month.")
     )
 
     class Meta(AbstractUser.Meta):

@@ -27,12 +27,13 @@ class ProfileForm(forms.ModelForm):
 
     class Meta:
         model = User
-        fields = ["first_name", "last_name", "language", "shortcuts"]
+        fields = ["first_name", "last_name", "language", "shortcuts", "report_mail"]
         widgets = {
             "first_name": UnfoldAdminTextInputWidget({"autocomplete": "given-name"}),
             "last_name": UnfoldAdminTextInputWidget({"autocomplete": "family-name"}),
             "language": UnfoldAdminSelectWidget(),
             "shortcuts": UnfoldBooleanSwitchWidget(),
+            "report_mail": UnfoldBooleanSwitchWidget(),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

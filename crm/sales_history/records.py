@@ -78,9 +78,7 @@ def username_of(name: str) -> str:
 
 def _write_people(agents: Sequence[AgentFacts], report: FileReport) -> dict[str, User]:
     """Write a team per lead and office, its lead, and the agents; none of them can sign in before somebody sets a password."""
-    names = {agent.team for agent in agents}
-    Team.objects.bulk_create([Team(name=name) for name in sorted(names)], ignore_conflicts=True)
-    teams = Team.objects.in_bulk(names, field_name="name")
+    teams = _write_teams({agent.team: agent.office for agent in agents})
     usernames = {username_of(name) for agent in agents for name in (agent.name, agent.manager)}
     there = User.objects.in_bulk(usernames, field_name="username")
     fresh: dict[str, User] = {}
@@ -100,6 +98,17 @@ def _write_people(agents: Sequence[AgentFacts], report: FileReport) -> dict[str,
     _give_roles({user: roles[name] for name, user in fresh.items()})
     people = there | fresh
     return {agent.name: people[username_of(agent.name)] for agent in agents}
+
+
+def _write_teams(offices: Mapping[str, str]) -> dict[str, Team]:
+    """Write the teams that are not there yet, and the office of one that was written before teams had one."""
+    Team.objects.bulk_create([Team(name=name, office=office) for name, office in sorted(offices.items())], ignore_conflicts=True)
+    teams = Team.objects.in_bulk(offices, field_name="name")
+    without = [team for team in teams.values() if not team.office and offices[team.name]]
+    for team in without:
+        team.office = offices[team.name]
+    Team.objects.bulk_update(without, ["office"])
+    return teams
 
 
 def _user(name: str, team: Team) -> User:

@@ -61,6 +61,7 @@ def test_a_run_refreshes_every_account_in_chunks_and_then_does_the_other_steps(c
         (4, "pilots", None, None, 0, 1, ""),
         (5, "retention", None, None, 0, 1, ""),
         (6, "history", None, None, 0, 1, ""),
+        (7, "reports", None, None, 0, 1, ""),
     ]
     assert AccountStanding.objects.filter(as_of=DAY).count() == 12
     assert (run.day, run.finished_at) == (DAY, clock.at)
@@ -183,7 +184,7 @@ def test_whoever_listens_hears_of_each_chunk_that_was_tried(clock, monkeypatch):
 
     nightly.run(DAY, clock=clock, told=lambda chunk: heard.append((chunk.step, chunk.error)))
 
-    others = [("retention", ""), ("history", "")]
+    others = [("retention", ""), ("history", ""), ("reports", "")]
     assert heard == [("accounts", ""), ("bounces", ""), ("pilots", "ZeroDivisionError: division by zero"), *others]
 
 

@@ -203,8 +203,8 @@ def test_activating_freezes_the_nearest_other_accounts_in_the_order_of_slots(twe
         targets.pick(twenty, account=account, at=at, by=rep)
     targets.activate(twenty, at=at, by=rep)
     group = ComparisonAccount.objects.order_by("distance").values_list("account", "resembles", "distance", "fit_at_start", "score_at_start")
-    # (0 size + 1 industry + .6 fit + .4 score) / 4
-    assert list(group) == [(twin.pk, first.pk, 0.0, 80, Decimal("50.0")), (far.pk, second.pk, 0.5, 20, Decimal("10.0"))]
+    # (0 size + 1 industry + 1 fit + 1 score) / 4: 25 points are wholly unlike
+    assert list(group) == [(twin.pk, first.pk, 0.0, 80, Decimal("50.0")), (far.pk, second.pk, 0.75, 20, Decimal("10.0"))]
 
 
 def test_the_comparison_group_leaves_out_accounts_of_any_active_list(twenty: TargetList, at: datetime, rep: User) -> None:

@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from statistics import mean, median
 
 import pytest
 from django.apps import apps
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
@@ -44,6 +46,7 @@ class Outcome:
     after: dict[str, list[tuple]]
     deals: list[Deal]
     queries: int
+    reports: dict[str, list[dict]]
 
 
 @contextmanager
@@ -80,7 +83,16 @@ def outcome(django_db_setup, django_db_blocker) -> Outcome:
             first = sales_history.load(DATA, at=AT)
         before, deals = contents(), deals_by_their_moves()
         second = sales_history.load(DATA, at=AT)
-        return Outcome(first, second, before, contents(), deals, len(queries))
+        asked = [("deals",), ("deals", "--by=industry"), ("deals", "--by=office"), ("cohorts",), ("funnel",), ("forecast",)]
+        reports = {" ".join(words): printed(*words) for words in asked}
+        return Outcome(first, second, before, contents(), deals, len(queries), reports)
+
+
+def printed(*words: str) -> list[dict]:
+    """The rows of a report, as manage.py prints them."""
+    out = StringIO()
+    call_command("report", *words, "--json", stdout=out)
+    return json.loads(out.getvalue())["rows"]
 
 
 def figures(deals: list[Deal]) -> dict[str, float]:
@@ -131,6 +143,56 @@ def test_figures_per_group_equal_the_reference(outcome, table, field):
             groups[getattr(each, field)].append(each)
 
     assert {name: figures(deals) for name, deals in groups.items()} == REFERENCE[table]
+
+
+def by_name(rows: list[dict], name: str) -> dict[str, dict]:
+    return {row[name]: row for row in rows}
+
+
+def picked(row: dict, expected: dict) -> dict:
+    """What a report gives of the figures that the reference names; none may lack."""
+    return {name: row[name] for name in expected}
+
+
+def test_the_report_of_deals_gives_every_overall_figure_of_the_reference(outcome):
+    [row] = outcome.reports["deals"]
+
+    assert picked(row, REFERENCE["overall"]) == REFERENCE["overall"]
+
+
+@pytest.mark.parametrize(("table", "asked"), [("by_sector", "deals --by=industry"), ("by_regional_office", "deals --by=office")])
+def test_the_report_of_deals_told_apart_gives_every_figure_of_the_reference(outcome, table, asked):
+    rows = by_name(outcome.reports[asked], "group")
+
+    assert {name: picked(rows[name], expected) for name, expected in REFERENCE[table].items()} == REFERENCE[table]
+    # Open deals without an account have no sector: they stand apart.
+    assert {row["open"] for name, row in rows.items() if name not in REFERENCE[table]} <= {1425}
+
+
+def test_the_report_of_cohorts_gives_every_figure_of_the_reference(outcome):
+    rows = by_name(outcome.reports["cohorts"], "month")
+
+    expected = REFERENCE["cohorts_by_engage_month"]
+    assert {month: picked(rows[month], figures) for month, figures in expected.items()} == expected
+    assert sum(row["engaged"] for row in rows.values()) == 8_300
+
+
+def test_the_report_of_the_funnel_gives_the_stages_of_the_reference(outcome):
+    rows, expected = by_name(outcome.reports["funnel"], "stage"), REFERENCE["stage_counts"]
+
+    assert (rows["mql"]["open"], rows["sql"]["open"], rows["won"]["passed"]) == (
+        expected["Prospecting"],
+        expected["Engaging"],
+        expected["Won"],
+    )
+    assert (rows["sql"]["entered"], rows["opportunity"]["entered"], rows["opportunity"]["passed"]) == (8_300, 0, 4_238)
+    assert rows["sql"]["conversion"] == REFERENCE["overall"]["win_rate"]
+
+
+def test_imported_early_stages_are_committed_to_nobody(outcome):
+    rows = outcome.reports["forecast"]
+
+    assert [(row["deals"], row["committed"]) for row in rows] == [(500, 0), (1_589, 0), (0, 0), (0, 0)]
 
 
 def test_cohorts_by_the_month_of_the_first_stage_move_equal_the_reference(outcome):

@@ -35,6 +35,16 @@ def list_of(account: Account) -> abm.TargetList:
     return abm.TargetList.objects.create(name=one_more("Lijst"), team=team, starts_on=date(2026, 3, 1), ends_on=date(2026, 6, 1))
 
 
+def experiment_of(account: Account) -> abm.Experiment:
+    team = account.team or make.TeamFactory()
+    return abm.Experiment.objects.create(name=one_more("Proef"), team=team, starts_on=date(2026, 3, 1), ends_on=date(2026, 3, 15))
+
+
+def count_of(account: Account) -> abm.ExperimentCount:
+    figures = {"n_a": 100, "successes_a": 10, "n_b": 100, "successes_b": 12}
+    return abm.ExperimentCount.objects.create(experiment=experiment_of(account), counted_on=date(2026, 3, 2), recorded_at=AT, **figures)
+
+
 def run_of(_account: object) -> abm.NightlyRun:
     return abm.NightlyRun.objects.create(day=date(2020, 1, 1) + timedelta(days=next(NUMBER)), started_at=AT)
 
@@ -111,6 +121,8 @@ OF_AN_ACCOUNT: dict[type[Model], Maker] = {
     abm.TargetList: list_of,
     abm.TargetAccount: lambda account: abm.TargetAccount.objects.create(target_list=list_of(account), slot=1, account=account, added_at=AT),
     abm.TargetRejection: lambda account: abm.TargetRejection.objects.create(target_list=list_of(account), account=account, rejected_at=AT),
+    abm.Experiment: experiment_of,
+    abm.ExperimentCount: count_of,
     abm.ComparisonAccount: lambda account: abm.ComparisonAccount.objects.create(
         target_list=list_of(account), account=account, resembles=account, distance=0.5, fit_at_start=1, score_at_start=1
     ),

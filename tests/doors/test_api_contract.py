@@ -13,7 +13,7 @@ from rest_framework import exceptions
 from rest_framework.test import APIClient
 
 from abm.api.urls import RESOURCES
-from abm.models import AccountStanding, JobChangeSignal, SignalEvidence, TargetList
+from abm.models import AccountStanding, Experiment, JobChangeSignal, SignalEvidence, TargetList
 from crm.api.problems import answer_error, server_error
 from crm.models import FollowUp, Pilot, User
 from tests.conftest import AT, api_client
@@ -48,6 +48,10 @@ def standing_of(user: User) -> Model:
 
 def list_of(user: User) -> Model:
     return TargetList.objects.create(name="Q2", team=user.team, owner=user, starts_on="2026-04-01", ends_on="2026-06-30")
+
+
+def experiment_of(user: User) -> Model:
+    return Experiment.objects.create(name="Proef", team=user.team, owner=user, starts_on="2026-04-01", ends_on="2026-04-15")
 
 
 def signal_of(user: User) -> Model:
@@ -122,6 +126,13 @@ CASES = [
         "target-lists",
         list_of,
         lambda user: {"name": "Volgend jaar", "team": user.team_id, "starts_on": "2026-04-01", "ends_on": in_a_year()},
+        names=("team", lambda user: user.team),
+    ),
+    Resource(
+        "experiments",
+        experiment_of,
+        lambda user: {"name": "Nog een", "team": user.team_id, "starts_on": "2026-04-01", "ends_on": "2026-04-15"},
+        {"kpi": "geopend van bezorgd"},
         names=("team", lambda user: user.team),
     ),
 ]
