@@ -2,6 +2,7 @@
 
 from abm.admin import (
     accounts,
+    budgets,
     engagement,
     icp,
     job_changes,
