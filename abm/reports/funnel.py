@@ -115,7 +115,7 @@ def benchmark(stage: Stage) -> str:
 
 def verdict(stage: Stage, conversion: float | None) -> str:
     """Hold the conversion of MQLs against the usual; empty for other stages and for nothing decided."""
-    if stage is not Stage.MQL or conversion is None:
+    if stage != Stage.MQL or conversion is None:
         return ""
     if conversion <= policy.BENCHMARKS.mql_to_sql_alarm_share:
         return _("alarm")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from crm import policy as crm_policy
@@ -88,9 +88,24 @@ def select(queryset: QuerySet[Any, Any]) -> tuple[str, list[Any]]:
 
 def run(sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run a SELECT and give its rows by column name."""
-    if connection.vendor == "sqlite":
+    if not _is_postgresql():
         connection.ensure_connection()
         connection.connection.create_aggregate("percentile_of", 2, _Percentile)
+        return _rows(sql, values)
+    with transaction.atomic():
+        _may_loop("off")
+        found = _rows(sql, values)
+        _may_loop("on")
+    return found
+
+
+def _may_loop(word: str) -> None:
+    """Let PostgreSQL join by nested loops, or not: right after an import it takes tables for empty, and would count all moves for every deal."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL enable_nestloop = {word}")
+
+
+def _rows(sql: str, values: Sequence[Any] | Mapping[str, Any]) -> list[dict[str, Any]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         names = [column[0] for column in cursor.description]
