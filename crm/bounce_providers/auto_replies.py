@@ -32,9 +32,19 @@ _QUOTED = re.compile(
 # No sentence ends behind the day of a date ('31. Mai'), a title or an initial.
 _SENTENCES = re.compile(
     r"(?<=[.!?])(?<!\s\d\.)(?<!\s\d\d\.)(?<!\bM\.)(?<!\b[MDdm][rsw]\.)(?<!\bMrs\.)(?<!\b[Dd]hr\.)(?<!\bIng\.)(?<!\s[A-Z]\.)[ \t\n]+(?=[A-ZÀ-ÞĀ-Ž\d\"'(])"
-    r"|\n[ \t]*\n|\n(?=[ \t]*[-*•])|(?<=[,:!])[ \t]*\n"
+    r"|(?<=;)[ \t\n]+|\n[ \t]*\n|\n(?=[ \t]*[-*•])|(?<=[,:!])[ \t]*\n"
 )
 _FIRST_PERSON = re.compile(r"\b(i|i've|i'm|my|ik|mijn|ich|mein\w*|je|j'ai|mes|mon|ma)\b")
+_MY = re.compile(r"\b(?:my|mijn|mein\w*|mon|ma)\b")
+_I = re.compile(r"\b(?:i|i've|i'm|ik|ich|je|j'ai)\b")
+_WE = re.compile(
+    r"(?:(?:please note (?:that )?|from .{3,20}, |as of .{3,20}, |since .{3,20}, )?(?:we|our|the (?:office|shop|branch|team))|wij|we|ons|onze|het (?:kantoor|team)|wir|unsere?|das (?:buro|team)|"
+    r"nous|notre|nos|l'equipe|le (?:bureau|magasin))\b"
+)
+_SOMEBODY = re.compile(
+    r"\b(?:person|employee|colleague|recipient|addressee|mailbox|(?:he|she|who|hij|zij|die|er|sie|il|elle|qui)\b|mede ?werk\w*|collega|persoon|ontvanger|mitarbeit\w*|kolleg\w+|empfanger\w*|"
+    r"collaborat\w+|collegue|personne|destinataire|m\.|mr|mrs|ms|mme|herr|frau|mevrouw|dhr|mw)"
+)
 _COLLEAGUE = re.compile(
     r"\b(my|our|mijn|onze|mein\w*|unser\w*|mon|ma|notre) (\w+ )?(colleague|collega|kolleg\w+|collegue|boss|manager|assistant\w*|assistent\w*|secret\w+|sekret\w+|chef\w*|vorgesetzt\w*|leidinggevende|team)\b"
 )
@@ -92,7 +102,7 @@ def tells_departure(note: str, person: "successors.Person", *, subject: str = ""
         (rule.label, folded) for each in [*sentences(note), _own_words(subject)] if (rule := DEPARTURES.first(folded := fold(each, person)))
     ]
     labels = {label for label, _folded in seen}
-    told = [folded for label, folded in seen if label == "left"]
+    told = [folded for label, folded in seen if label == "left" and not _is_of_others(folded, person)]
     if "returns" in labels or "stays" in labels:
         told = [folded for folded in told if _is_own(folded, person)]
     return bool(told) or ({"successor", "mailbox_closed"} <= labels and not labels & {"stays", "returns"})
@@ -101,6 +111,14 @@ def tells_departure(note: str, person: "successors.Person", *, subject: str = ""
 def _own_words(subject: str) -> str:
     """Give the words of a subject that the person wrote: behind the colon stands the subject of our mail."""
     return subject.partition(":")[0]
+
+
+def _is_of_others(folded: str, person: "successors.Person") -> bool:
+    """Say whether a sentence is about the firm that moved, or about a colleague, and not about the person who writes."""
+    if _I.search(folded) or any(name in folded for name in person.names):
+        return False
+    # 'Our colleague' is how a firm speaks of whose mailbox it is.
+    return bool((_COLLEAGUE.search(folded) and _MY.search(folded)) or (_WE.match(folded) and not _SOMEBODY.search(folded)))
 
 
 def _is_own(folded: str, person: "successors.Person") -> bool:

@@ -160,14 +160,12 @@ def _names(text: str, person: Person) -> Iterator[str]:
         name = " ".join(found[0].split()).strip(" .,")
         while name and (odd := _NO_NAME.match(name)):
             name = name[odd.end() :].strip(" .,:")
-        is_own = person.names and set(re.split(r"[\s.]+", plain(name))) & set(person.names) and plain(name).split()[-1] in person.names
         first, _space, last = name.rpartition(" ")
-        if (
-            first
-            and not _NO_NAME.search(first if last in _SURNAMES_TOO else name)
-            and not is_own
-            and not (person.employer and person.employer.search(plain(name)))
-        ):
+        if odd := _NO_NAME.search(first if last in _SURNAMES_TOO else name):
+            # 'Monika Graf Ihre Ansprechpartnerin': the name ends where other words begin.
+            name = name[: odd.start()].strip(" .,:")
+        is_own = person.names and set(re.split(r"[\s.]+", plain(name))) & set(person.names) and plain(name).split()[-1] in person.names
+        if " " in name and not is_own and not (person.employer and person.employer.search(plain(name))):
             yield name
 
 

@@ -1,5 +1,6 @@
 """Reports stored as they came and worked off exactly once: by who claims them, whoever is killed, whatever is in them."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -225,3 +226,18 @@ def test_the_night_lets_go_of_it(at, read):
     privacy.retain(at=at)
 
     assert bytes(IncomingReport.objects.get().body) == b""
+
+
+def test_an_automatic_reply_in_a_providers_event_says_who_left_and_who_came(at):
+    delivery = DeliveryFactory(provider_id="pm-1", sent_at=at)
+    event = {
+        "RecordType": "Bounce", "Type": "AutoResponder", "ID": 7, "MessageID": "pm-1", "Email": delivery.address,
+        "Details": "I no longer work here. Please write to Jan Smit, j.smit@b.example.",
+    }  # fmt: skip
+    incoming_reports.store(source="postmark", body=json.dumps(event).encode(), at=at)
+
+    work(at)
+
+    row = DeliveryReport.objects.get()
+    assert (row.outcome, row.delivery, row.says_left) == ("not_a_bounce", delivery, True)
+    assert (row.successor_name, row.successor_email) == ("Jan Smit", "j.smit@b.example")
