@@ -167,7 +167,8 @@ def test_sidebar_of_a_rep_starts_with_the_work_and_hides_what_is_not_allowed(rep
 
 
 def test_sidebar_of_an_administrator_holds_the_settings(admin_browser: Client) -> None:
-    assert sidebar(admin_browser)["Settings"] == ["Users", "Teams", "Roles", "Products", "API keys", "Schedule", "Sign-in events"]
+    others = ["Users", "Teams", "Roles", "Products", "API keys", "Schedule", "Sign-in events"]
+    assert sidebar(admin_browser)["Settings"] == [*others, "Webhooks", "Webhook deliveries"]
 
 
 def names(client: Client, model: type[Model], **query: str) -> list[str]:
