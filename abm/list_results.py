@@ -79,7 +79,7 @@ def read(target_list: TargetList, *, at: datetime) -> Results | None:
     listed, group, random_pairs = _groups(target_list)
     did = _did(listed | group, begun, until)
     treated_ = treated(target_list, at=at)
-    measures = {name: Comparison(did.arm(name, group), did.arm(name, listed)) for name in MEASURES}
+    measures = {name: Comparison(did.arm(name, group), did.arm(name, listed), is_exact=True) for name in MEASURES}
     days = (day_of(until) - day_of(begun)).days
     return Results(
         days=days,
@@ -89,7 +89,7 @@ def read(target_list: TargetList, *, at: datetime) -> Results | None:
         listed_worth=did.worth(listed),
         compared_worth=did.worth(group),
         treated=treated_,
-        without_them=Comparison(did.arm(RESPONSES, group - treated_), did.arm(RESPONSES, listed)),
+        without_them=Comparison(did.arm(RESPONSES, group - treated_), did.arm(RESPONSES, listed), is_exact=True),
         random_pairs=random_pairs,
     )
 
