@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Q, Sum, Value
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -69,19 +69,17 @@ class Results:
 
 
 def read(target_list: TargetList, *, at: datetime) -> Results | None:
-    """Compare a list with its group over the eight weeks since it was activated; None for a draft. Six queries.
+    """Compare a list with its group over the eight weeks since it was activated; None for a draft. Four queries.
 
     The window ends after eight weeks, or when the list was closed: what comes later is not looked at, or else one could wait for chance.
     """
     if target_list.activated_at is None:
         return None
     begun, until = target_list.activated_at, _until(target_list, at)
-    listed = frozenset(TargetAccount.objects.filter(target_list=target_list).values_list("account", flat=True))
-    rows = dict(ComparisonAccount.objects.filter(target_list=target_list).values_list("account", "is_random"))
-    group = frozenset(rows)
+    listed, group, random_pairs = _groups(target_list)
     did = _did(listed | group, begun, until)
     treated_ = treated(target_list, at=at)
-    measures = {name: Comparison(did.arm(name, group), did.arm(name, listed)) for name in MEASURES}
+    measures = {name: Comparison(did.arm(name, group), did.arm(name, listed), is_exact=True) for name in MEASURES}
     days = (day_of(until) - day_of(begun)).days
     return Results(
         days=days,
@@ -91,9 +89,18 @@ def read(target_list: TargetList, *, at: datetime) -> Results | None:
         listed_worth=did.worth(listed),
         compared_worth=did.worth(group),
         treated=treated_,
-        without_them=Comparison(did.arm(RESPONSES, group - treated_), did.arm(RESPONSES, listed)),
-        random_pairs=sum(rows.values()),
+        without_them=Comparison(did.arm(RESPONSES, group - treated_), did.arm(RESPONSES, listed), is_exact=True),
+        random_pairs=random_pairs,
     )
+
+
+def _groups(target_list: TargetList) -> tuple[frozenset[int], frozenset[int], int]:
+    """Give the accounts of the list, those of its group, and how many of these a toss held out; one query."""
+    slots = TargetAccount.objects.filter(target_list=target_list).order_by().values_list("account", Value(True), Value(False))
+    others = ComparisonAccount.objects.filter(target_list=target_list).order_by().values_list("account", Value(False), "is_random")
+    rows = list(slots.union(others, all=True))
+    listed = frozenset(account_id for account_id, is_listed, _is_random in rows if is_listed)
+    return listed, frozenset(row[0] for row in rows if not row[1]), sum(bool(row[2]) for row in rows)
 
 
 def _until(target_list: TargetList, at: datetime) -> datetime:

@@ -144,7 +144,7 @@ class Targets:
     value_weight: float = 0.20
     coverage_weight: float = 0.10
     # The comparison group: at most this many nearest accounts for each one on the list, the second and later ones only if
-    # they are this near. Source: benchmarks/trial.py; with one each, three of four real effects would go unseen.
+    # they are this near. Source: benchmarks/trial.py; with one each, more than half of the real effects would go unseen.
     comparison_per_account: int = 4
     comparison_distance_share: float = 0.25
     # Accounts whose fit, or whose score, differs by so much are wholly unlike in it. Source: benchmarks/trial.py; with 100 the

@@ -55,10 +55,14 @@ class Arm:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two arms say together: `a` is the one without the change, `b` the one with it."""
+    """What two arms say together: `a` is the one without the change, `b` the one with it.
+
+    With `is_exact` Fisher's test is used however many there are.
+    """
 
     a: Arm
     b: Arm
+    is_exact: bool = False
 
     @property
     def difference(self) -> float | None:
@@ -79,7 +83,7 @@ class Comparison:
     @property
     def test(self) -> str:
         """Name the test that is used: 'fisher' where a cell is too small for the normal curve, else 'z'."""
-        return "fisher" if self.smallest_expected_cell < policy.EXPERIMENTS.exact_below_cell else "z"
+        return "fisher" if self.is_exact or self.smallest_expected_cell < policy.EXPERIMENTS.exact_below_cell else "z"
 
     @property
     def z(self) -> float | None:

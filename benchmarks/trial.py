@@ -84,7 +84,7 @@ def judged(chance: random.Random, listed: list[Profile], group: list[Profile], l
     """Let answers fall, and ask for the verdict of day 56."""
     together = [*listed, *group]
     of_group, of_list = (answers(chance, some, together, rate, worth) for some, rate in ((group, BROAD_RATE), (listed, list_rate)))
-    compared = Comparison(Arm(of_group, len(group)), Arm(of_list, len(listed)))
+    compared = Comparison(Arm(of_group, len(group)), Arm(of_list, len(listed)), is_exact=True)
     verdict = rates.verdict_on_accounts(compared, days=policy.TARGETS.compare_after_days)
     return {"list wins": verdict.winner == "b", "any winner": verdict.winner is not None}
 

@@ -1,7 +1,6 @@
 """The page of a target list: its slots with where the accounts stand, the proposal beside the weakest of them, and how the period goes."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +32,7 @@ def panels(request: HttpRequest, row: TargetList) -> dict[str, Any]:
     is_draft = row.status == TargetList.Status.DRAFT
     since = target_progress.since_start(row, accounts=[slot.account_id for slot in slots.values()], at=at)
     ranked = targets.propose(row, at=at) if is_draft else []
+    found = list_results.read(row, at=at)
     listed, compared = target_progress.means(row) if not is_draft else (None, None)
     return {
         "target_list": row,
@@ -49,8 +49,8 @@ def panels(request: HttpRequest, row: TargetList) -> dict[str, Any]:
         "proposal": _proposal(row, slots, ranked),
         "parts": PARTS.values(),
         "rejections": row.rejections.select_related("account", "rejected_by")[:20],
-        **_against_group(row, at=at),
-        "comparison": _compared(request, row, at=at),
+        **_against_group(row, found),
+        "comparison": _compared(request, row, found.treated if found else frozenset()),
         "compare_after_weeks": policy.TARGETS.compare_after_days // 7,
     }
 
@@ -124,9 +124,8 @@ def name_of(account: Account, is_seen: bool) -> str:
     return str(account) if is_seen else str(_("an account of another team"))
 
 
-def _against_group(row: TargetList, *, at: datetime) -> dict[str, Any]:
+def _against_group(row: TargetList, found: list_results.Results | None) -> dict[str, Any]:
     """Give what the list did beside its group, in words and figures; nothing for a draft."""
-    found = list_results.read(row, at=at)
     if found is None:
         return {}
     names = {"a": _("comparison group"), "b": _("list")}
@@ -160,10 +159,9 @@ def _balanced(one: Mapping[str, Any]) -> dict[str, Any]:
     return {**one, "label": traits[one["trait"]], "is_off": is_off, "is_share": one["trait"] == "industry"}
 
 
-def _compared(request: HttpRequest, row: TargetList, *, at: datetime) -> list[dict[str, Any]]:
+def _compared(request: HttpRequest, row: TargetList, treated: frozenset[int]) -> list[dict[str, Any]]:
     """Give the comparison group as the list's page shows it."""
     rows = with_names_for(request, row.comparison.select_related("account", "resembles"))[:20]
-    treated = list_results.treated(row, at=at)
     return [
         {
             "account": name_of(one.account, one.sees_account),

@@ -39,7 +39,7 @@ def rows(*, period: Period, user: User, model: str, by: str, currency: str) -> l
     total = found.won_value
     listed = [_row(_name(line.key, by), line.deals, line.credit, line.amount, total) for line in found.lines]
     if found.unattributed:
-        listed.append(_row(_("unattributed"), found.unattributed, float(found.unattributed), found.unattributed_value, total))
+        listed.append(_row(capfirst(_("unattributed")), found.unattributed, float(found.unattributed), found.unattributed_value, total))
     return listed
 
 

@@ -155,7 +155,7 @@ def test_the_report_tells_of_unattributed_wins_and_adds_up_to_the_cent(rep: User
         ("Download", 2, 0.666667, 33.34),
         ("Meeting", 2, 0.666667, 33.34),
         ("Page view", 2, 0.666667, 33.33),
-        ("unattributed", 1, 1.0, 50.0),
+        ("Unattributed", 1, 1.0, 50.0),
     ]
     assert "never spread" in table.notes[2]
 

@@ -79,6 +79,11 @@ def test_accounts_are_judged_from_day_56_by_significance_alone() -> None:
     assert rates.verdict_on_accounts(clear, days=56).winner == "b"
 
 
+def test_accounts_are_compared_exactly_however_many_there_are() -> None:
+    many = Comparison(Arm(30, 80), Arm(12, 20), is_exact=True)
+    assert (many.smallest_expected_cell > 5, many.test, many.p_value) == (True, "fisher", many.p_fisher)
+
+
 def test_too_few_accounts_can_never_be_significant() -> None:
     assert Comparison(Arm(0, 3), Arm(0, 3)).smallest_p == pytest.approx(0.1)
     assert Comparison(Arm(0, 4), Arm(0, 4)).smallest_p < 0.05

@@ -133,7 +133,6 @@ CASES = [
         "experiments",
         experiment_of,
         lambda user: {"name": "Nog een", "team": user.team_id, "starts_on": "2026-04-01", "ends_on": "2026-04-15"},
-        {"kpi": "geopend van bezorgd"},
         names=("team", lambda user: user.team),
     ),
 ]
