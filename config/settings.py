@@ -288,6 +288,7 @@ SPECTACULAR_SETTINGS = {
         "JobChangeKind": "abm.models.job_changes.JobChangeSignal.Kind",
         "MissingReason": "crm.api.opportunities.MISSING_REASONS",
         "AccountStatus": "crm.models.accounts.Account.Status",
+        "DealKind": "crm.models.DealKind",
         "DmuRole": "crm.models.DmuRole",
         "EndReason": "crm.models.dmu.DmuMembership.EndReason",
         "FollowUpReason": "crm.models.follow_ups.FollowUp.Reason",

@@ -32,7 +32,7 @@ from crm.policy import day_of
 BARS_SHOWN = 24
 
 add_page(
-    Place("marketing", 0, "leaderboard", _("Reports")),
+    Place("marketing", -2, "leaderboard", _("Reports")),
     "admin:abm_reportsnapshot_reports",
     lambda request: bool(reports.open_to(doer(request))),
 )
@@ -66,9 +66,10 @@ class AskForm(forms.Form):
 class ReportSnapshotAdmin(ReadOnlyAdmin):
     """Reports as they were kept, and the pages of all reports."""
 
-    place = Place("marketing", 1, "mark_email_read", _("Weekly reports"))
-    list_display = ["kind", "first_day", "last_day", "made_at", "mailed_at"]
-    fields = ["kind", "first_day", "last_day", "made_at", "mailed_at", "definitions"]
+    place = Place("marketing", -1, "mark_email_read", _("Weekly reports"))
+    list_display = ["kind", "first_day", "last_day", "user", "made_at", "mailed_at"]
+    list_select_related = ["user"]
+    fields = ["kind", "user", "first_day", "last_day", "made_at", "mailed_at", "definitions"]
     list_filter = ["kind"]
     nothing_yet = _("The first weekly report is made on Monday morning.")
 
@@ -131,7 +132,7 @@ class ReportSnapshotAdmin(ReadOnlyAdmin):
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
         """Show a kept report as it was, with the ones before and after it."""
         snapshot = self.record(request, object_id, "view")
-        mine = ReportSnapshot.objects.visible_to(request.user).filter(kind=snapshot.kind)
+        mine = ReportSnapshot.objects.filter(kind=snapshot.kind, user=snapshot.user_id)
         context = self.admin_site.each_context(request) | {
             "title": words.title(snapshot),
             "media": self.media,
@@ -139,7 +140,6 @@ class ReportSnapshotAdmin(ReadOnlyAdmin):
             "told": words.told(snapshot),
             "earlier": _page(mine.filter(last_day__lt=snapshot.first_day).order_by("-first_day").first()),
             "later": _page(mine.filter(first_day__gt=snapshot.last_day).order_by("first_day").first()),
-            "opts": self.opts,
         }
         return TemplateResponse(request, "abm/admin/kept_report.html", context)
 
@@ -173,6 +173,7 @@ def laid_out(table: Table) -> dict[str, Any]:
     return {
         "columns": [(column, wording.is_number(column)) for column in columns],
         "rows": [[(wording.shown(column, row), wording.is_number(column)) for column in columns] for row in table.rows],
+        "has_help": any(column.help for column in columns),
         "notes": table.notes,
         "bars": bars(table),
         "legend": legend(table),

@@ -1,5 +1,6 @@
 """Reports over the API: which there are, and one of them for a period, as page and command give it."""
 
+from datetime import date
 from typing import Any, cast
 
 from django.utils import timezone
@@ -98,8 +99,8 @@ class ReportView(APIView):
         responses=TableSerializer,
         operation_id="reports_retrieve",
         parameters=[
-            OpenApiParameter("from", "date", description="First day of the period; open without it."),
-            OpenApiParameter("to", "date", description="Last day of the period; open without it."),
+            OpenApiParameter("from", date, description="First day of the period; open without it."),
+            OpenApiParameter("to", date, description="Last day of the period; open without it."),
             OpenApiParameter(
                 "by", str, description="What rows are told apart by, of the reports that say so; see the list for all choices."
             ),

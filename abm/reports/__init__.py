@@ -5,7 +5,7 @@ from datetime import date
 
 from django.utils.translation import gettext as _
 
-from abm.reports import attribution, budget, channels, cohorts, customers, deals, forecast, funnel, key_figures
+from abm.reports import attribution, budget, channels, cohorts, customers, deals, forecast, funnel, hybrid, key_figures
 from abm.reports.contract import Chart, Choice, Column, Period, Report, Row, Table, Unit, ask
 from crm.errors import CrmError
 from crm.models import User
@@ -25,6 +25,7 @@ REPORTS: dict[str, Report] = {
         channels.REPORT,
         attribution.REPORT,
         budget.REPORT,
+        hybrid.REPORT,
     )
 }
 

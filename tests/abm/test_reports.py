@@ -20,6 +20,7 @@ from abm.reports import (
     deals,
     forecast,
     funnel,
+    hybrid,
     key_figures,
     sql,
     wording,
@@ -29,7 +30,7 @@ from crm.errors import Invalid
 from crm.models import User
 from tests.abm.ways import deal
 from tests.conftest import somebody
-from tests.factories.crm import AccountFactory, OpportunityFactory
+from tests.factories.crm import AccountFactory, ActivityFactory, ContactFactory, MembershipFactory, OpportunityFactory
 
 TODAY = date(2026, 3, 10)
 ALL = Period(TODAY)
@@ -122,6 +123,28 @@ def test_every_report_names_its_columns_once_and_charts_only_those():
 def test_the_unit_of_a_figure_may_be_the_rows():
     column = Column("value", "value", Unit.BY_ROW)
     assert column.unit_in({"value": 0.5, "unit": "share"}) is Unit.SHARE
+
+
+@pytest.mark.parametrize(("name", "value", "side"), [
+    ("deciders", 2, "b2b"), ("deciders", 1.5, ""), ("deciders", 1, "b2c"), ("free_mail", 0.1, "b2b"), ("free_mail", 0.7, "b2c"),
+    ("cycle_days", 30, "b2b"), ("cycle_days", 7, "b2c"), ("deal_value", None, ""),
+])  # fmt: skip
+def test_a_signal_speaks_for_business_for_consumers_or_for_neither(name, value, side):
+    assert hybrid.side_of(name, value) == side
+
+
+def test_a_segment_is_what_most_answered_signals_say_and_else_hybrid():
+    business = {"deciders": 3, "cycle_days": 60, "deal_value": 9000, "free_mail": 0.1, "pilots": None}
+    mixed = business | {"deciders": 1, "free_mail": 0.9}
+
+    assert hybrid.judge(business, counted=5) == {"b2b": 4, "b2c": 0, "answered": 4, "code": "b2b"}
+    assert hybrid.judge(mixed, counted=5)["code"] == "hybrid"
+    assert (hybrid.judge(business, counted=4)["code"], hybrid.judge({}, counted=9)["code"]) == ("unknown", "unknown")
+
+
+def test_a_consumer_metric_on_a_business_segment_is_warned_of():
+    assert hybrid.warning("basket", "b2b").startswith("basket value says little of business customers")
+    assert (hybrid.warning("basket", "hybrid"), hybrid.warning("none", "b2b")) == ("", "")
 
 
 # --- the funnel ---------------------------------------------------------------------------------------
@@ -368,6 +391,23 @@ def test_the_budget_is_held_against_sixty_twenty_five_fifteen(spent):
         ("proven", 0.6, 0.6, 0.6), ("scaling", 0.25, 0.25, 0.4), ("experiment", 0.15, 0.15, 0),
     ]  # fmt: skip
     assert [row["verdict"] for row in rows] == ["as meant", "more than meant", "less than meant"]
+
+
+@pytest.mark.django_db
+def test_the_hybrid_check_answers_from_what_is_on_record(boss):
+    account = AccountFactory(industry="bouw", status="customer")
+    for address in ("a@bedrijf.example", "b@gmail.com"):
+        MembershipFactory(contact=ContactFactory(account=account, email=address), role="buyer")
+    ActivityFactory(account=account, kind="meeting")
+    for number, kind in enumerate(("new", "renewal", "new", "upsell", "new")):
+        deal(("sql", "2026-01-01"), ("won", f"2026-02-1{number}"), account=account, amount=6000, kind=kind)
+
+    [row] = ask(hybrid.REPORT, period=ALL, user=boss, given={"metric": "basket"}).rows
+
+    assert (row["segment"], row["deals"], row["deciders"], row["free_mail"], row["contracts"], row["talks"]) == ("bouw", 5, 2, 0.5, 0.4, 1)
+    # Nobody here ever recorded a pilot: that says nothing.
+    assert (row["pilots"], row["cycle_days"], row["deal_value"], row["b2b"], row["b2c"], row["answered"]) == (None, 42, 6000, 5, 0, 6)
+    assert (row["verdict"], row["warning"][:12]) == ("B2B", "basket value")
 
 
 # --- who sees what ------------------------------------------------------------------------------------

@@ -142,6 +142,8 @@ OF_EVERYBODY: dict[type[Model], Maker] = {
     crm.User: lambda _account: make.UserFactory(team=make.TeamFactory()),
     crm.ApiKey: lambda _account: crm.ApiKey.objects.create(user=make.UserFactory(), name="sleutel")[0],
     abm.IdealCustomerProfile: lambda _account: abm.IdealCustomerProfile.objects.create(name=one_more("Profiel")),
+    abm.BudgetLine: lambda _account: abm.BudgetLine.objects.create(channel=one_more("kanaal"), month=date(2026, 3, 1)),
+    abm.SalesTarget: lambda _account: abm.SalesTarget.objects.create(quarter=date(2000 + next(NUMBER), 1, 1), amount=1000),
     abm.NightlyRun: run_of,
     abm.NightlyChunk: lambda account: abm.NightlyChunk.objects.create(run=run_of(account), number=1, step="accounts"),
     abm.ScoreChange: change_of,
@@ -156,6 +158,14 @@ OF_EVERYBODY: dict[type[Model], Maker] = {
 }
 # What only its owner sees, whoever leads the team.
 OF_ITS_OWNER: dict[type[Model], Maker] = {
+    abm.ReportSnapshot: lambda account: abm.ReportSnapshot.objects.create(
+        kind="monthly",
+        user=account.owner,
+        first_day=date(2020, 1, 1) + timedelta(days=next(NUMBER)),
+        last_day=date(2026, 1, 31),
+        content='{"cohorts": [], "currency": "EUR", "customers": []}',
+        made_at=AT,
+    ),
     crm.Export: lambda account: crm.Export.objects.create(
         owner=account.owner, what="crm.account", columns=["name"], format="csv", language="en", created_at=AT
     ),

@@ -16,9 +16,8 @@ from abm.api.urls import RESOURCES
 from abm.models import AccountStanding, Experiment, JobChangeSignal, SignalEvidence, TargetList
 from crm.api.problems import answer_error, server_error
 from crm.models import FollowUp, Pilot, User
-from tests.conftest import AT, api_client, somebody
+from tests.conftest import AT, api_client
 from tests.factories import crm as factories
-from tests.factories.crm import TeamFactory
 
 
 def account_of(user: User) -> Model:
@@ -224,11 +223,11 @@ def test_an_outsider_finds_a_foreign_record_neither_in_the_list_nor_by_its_id(re
 
 
 @with_changes
-def test_an_outsider_changes_nothing(resource, lead):
+def test_an_outsider_changes_nothing(resource, lead, outsider):
     record = resource.record(lead)
     before = type(record)._default_manager.filter(pk=record.pk).values().get()
 
-    assert_refusal(api_client(somebody("team lead", team=TeamFactory())).patch(address(resource, record), resource.change), 404, "not_found")
+    assert_refusal(api_client(outsider).patch(address(resource, record), resource.change), 404, "not_found")
     assert type(record)._default_manager.filter(pk=record.pk).values().get() == before
 
 

@@ -13,7 +13,7 @@ from tests.factories.crm import UserFactory
 def test_the_list_names_columns_with_units_and_choices_with_values(rep_api):
     found = {each["report"]: each for each in rep_api.get("/api/v1/reports").json()}
 
-    assert set(found) == {"key-figures", "funnel", "deals", "forecast", "cohorts", "customers"}
+    assert set(found) == {"key-figures", "funnel", "deals", "forecast", "cohorts", "customers", "hybrid"}
     assert {"name": "win_rate", "label": "win rate", "unit": "share"} in found["deals"]["columns"]
     assert [choice["name"] for choice in found["deals"]["choices"]] == ["by", "currency"]
     assert found["deals"]["choices"][0]["values"]["industry"] == "industry"
