@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Self
 
+from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Lower
 from django.utils.formats import date_format
 from django.utils.timezone import localtime
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from crm.models.accounts import Account, within_sight
 from crm.models.incoming_reports import IncomingReport
-from crm.models.users import User
+from crm.models.users import Sight, User, sight
 
 
 class Outcome(models.TextChoices):
@@ -36,6 +37,13 @@ LASTING_OUTCOMES = (Outcome.PERSON_GONE, Outcome.MAILBOX_MOVED, Outcome.DOMAIN_G
 
 class SuppressionQuerySet(models.QuerySet["Suppression"]):
     """Suppressions as mailers speak of them."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Keep those of addresses that a contact has whom the user may see; all of them for who sees every record."""
+        if sight(user) is Sight.ALL:
+            return self.all()
+        people = apps.get_model("crm", "Contact").objects.visible_to(user).annotate(lower=Lower("email"))
+        return self.filter(Exists(people.filter(lower=OuterRef("address"))))
 
     def current(self) -> Self:
         """Keep those in force."""

@@ -8,7 +8,8 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from crm import accounts, contacts, privacy, sync
+from abm.models import JobChangeSignal, SignalEvidence, TargetAccount, TargetList
+from crm import accounts, contacts, merges, privacy, sync
 from crm.models import Account, Contact, SerialEra, SightChange
 from crm.sync import followed
 from tests.conftest import api_client, somebody
@@ -234,3 +235,28 @@ def test_an_opt_out_changes_the_contact(rep, account, at):
     privacy.opt_out(anna.person, at=at)
 
     assert mirror.follow_until(lambda: mirror.rows[anna.pk]["opted_out_at"] is not None)
+
+
+def test_a_merged_contact_is_gone_and_names_the_one_that_took_its_place(rep, account, at):
+    kept, folded = factories.ContactFactory.create_batch(2, account=account)
+    mirror = mirror_of(rep)
+    in_step(mirror, [kept.pk, folded.pk])
+
+    merges.merge(kept, folded, choices={}, by=None, at=at)
+
+    assert in_step(mirror, [kept.pk])
+    assert mirror.merged == {folded.pk: kept.pk}
+
+
+def test_a_slot_changes_its_list_and_evidence_its_signal(rep, account, at):
+    targets = TargetList.objects.create(name="Q2", team=rep.team, owner=rep, starts_on="2026-04-01", ends_on="2026-06-30")
+    signal = JobChangeSignal.objects.create(contact=factories.ContactFactory(account=account), account=account, opened_at=at)
+    lists, signals = mirror_of(rep, "target-lists"), mirror_of(rep, "job-changes")
+    in_step(lists, [targets.pk])
+    in_step(signals, [signal.pk])
+
+    TargetAccount.objects.create(target_list=targets, slot=1, account=account, added_at=at)
+    SignalEvidence.objects.create(signal=signal, source="rep", key="rep:1", text="Stond op LinkedIn", seen_at=at)
+
+    assert (lists.follow(), signals.follow()) == (1, 1)
+    assert len(signals.rows[signal.pk]["evidence"]) == 1

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from abm.api.urls import RESOURCES
 from abm.models import AccountStanding, Experiment, JobChangeSignal, SignalEvidence, TargetList
 from crm.api.problems import answer_error, server_error
-from crm.models import FollowUp, Pilot, User
+from crm.models import FollowUp, Pilot, Suppression, Upload, User
 from tests.conftest import AT, api_client
 from tests.factories import crm as factories
 
@@ -59,6 +59,14 @@ def signal_of(user: User) -> Model:
     signal = JobChangeSignal.objects.create(contact=contact, account=contact.account, opened_at=AT)
     SignalEvidence.objects.create(signal=signal, source="rep", key="rep:1", text="Stond op LinkedIn", seen_at=AT)
     return signal
+
+
+def suppression_of(user: User) -> Model:
+    return Suppression.objects.create(address=contact_of(user).email.lower(), reason="bounced", since=AT)
+
+
+def import_of(user: User) -> Model:
+    return Upload.objects.create(owner=user, what="contacts", file_name="mensen.csv", size=1, encoding="utf-8", source="hub", created_at=AT)
 
 
 def in_a_year() -> str:
@@ -120,6 +128,9 @@ CASES = [
         {"due_on": "2026-03-20"},
         names=("account", account_of),
     ),
+    Resource("deliveries", lambda user: factories.DeliveryFactory(contact=contact_of(user))),
+    Resource("suppressions", suppression_of),
+    Resource("imports", import_of),
     Resource("scores", standing_of),
     Resource("job-changes", signal_of),
     Resource(
