@@ -37,6 +37,8 @@ app.conf.beat_schedule = {
     "find duplicates": {"task": "crm.tasks.find_duplicates", "schedule": crontab(hour="3", minute="40")},
     # 04:40 every night, behind the nightly run: sessions that have run out
     "forget ended sessions": {"task": "crm.tasks.forget_ended_sessions", "schedule": crontab(hour="4", minute="40")},
+    # every hour, at a quarter past: answers of the API that are kept for a day
+    "forget kept answers": {"task": "crm.tasks.forget_kept_answers", "schedule": crontab(minute="15")},
     # 10:10 on working days, when people read their mail: ask those whose details are old, if ASK_FOR_DETAILS is on
     "ask for details": {"task": "crm.tasks.ask_for_details", "schedule": crontab(hour="10", minute="10", day_of_week="1-5")},
     # every 30 seconds: beat's sign of life, which its health check reads

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import details, duplicates, exports, incoming_reports, mailboxes, sessions, uploads
+from crm import details, duplicates, exports, incoming_reports, kept_answers, mailboxes, sessions, uploads
 from crm.models import Heartbeat, Upload, User
 
 logger = logging.getLogger(__name__)
@@ -91,6 +91,12 @@ def find_duplicates() -> None:
 def forget_ended_sessions() -> int:
     """Delete sessions that have run out."""
     return sessions.forget_ended(at=timezone.now())
+
+
+@shared_task
+def forget_kept_answers() -> int:
+    """Delete answers of the API that were kept long enough for a call to come again."""
+    return kept_answers.forget_old(at=timezone.now())
 
 
 @shared_task

@@ -110,11 +110,14 @@ class TargetListFilter(filters.FilterSet):
         fields = ["status"]
 
 
+_SHOW_ACCOUNTS = ("slots", "proposal", "fill", "pick", "swap", "pin", "unpin", "remove", "reject")
+
+
 class TargetListViewSet(ReadViewSet):
     """Accounts that get personal treatment, twenty at most."""
 
     scope = "marketing"
-    also_shows = dict.fromkeys(("slots", "proposal"), ("accounts:read",))
+    also_shows = dict.fromkeys(_SHOW_ACCOUNTS, ("accounts:read",))
     queryset = TargetList.objects.all()
     serializer_class = TargetListSerializer
     filterset_class = TargetListFilter

@@ -3,6 +3,7 @@
 from crm.admin import (
     accounts,
     activities,
+    api_keys,
     confirmations,
     contacts,
     deliverability,
@@ -22,6 +23,7 @@ from crm.admin import (
 __all__ = [
     "accounts",
     "activities",
+    "api_keys",
     "confirmations",
     "contacts",
     "deliverability",

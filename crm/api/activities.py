@@ -119,6 +119,8 @@ class RowsField(serializers.ListField):
     """Rows as they came: each is judged by itself, so that a wrong one does not hold up the others."""
 
     child = serializers.JSONField()
+    # The document says what a row should be, and that any other is answered in its place.
+    is_judged_by_row = True
 
 
 class ActivitiesForm(Form):

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError as FieldRefusal
 from django.db.models import Q
 from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions, pagination, permissions
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
@@ -178,6 +179,13 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         return super().filter_queryset(request, queryset, view)
 
 
+def _no_value(one: filters.Filter, value: str) -> list[str]:
+    """Say what is wrong with a value that the filter would pass over in silence."""
+    if isinstance(one, filters.BooleanFilter) and value not in ("true", "false"):
+        return [_("Give true or false.")]
+    return [] if value or isinstance(one, filters.CharFilter) else [_("Give a value.")]
+
+
 def refuse_unknown(request: Any, known: Set[str]) -> None:
     """Refuse parameters that an address does not have."""
     if unknown := request.query_params.keys() - known:
@@ -207,6 +215,7 @@ class SuchFilter(filters.BooleanFilter):
         return queryset.exclude(pk__in=getattr(queryset.model._default_manager, self.field_name)().values("pk"))
 
 
+@extend_schema_field({"type": "integer", "minimum": 1, "maximum": LARGEST_ID})
 class IdFilter(filters.NumberFilter):
     """Keep rows that point at a record; one that the caller may not see gives no rows, as does one that is not there."""
 

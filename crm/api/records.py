@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, cast
 
-from django.db.models import Model
+from django.db.models import DateTimeField, Model
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -48,10 +48,27 @@ class Form(serializers.Serializer):
         return super().to_internal_value(data)
 
 
+class MomentField(serializers.DateTimeField):
+    """A moment that every calendar can show: further back, time zones have odd seconds that JSON has no words for."""
+
+    default_error_messages = {"too_old": gettext_lazy("This moment lies too far back.")}
+
+    def to_internal_value(self, value):
+        moment = super().to_internal_value(value)
+        if moment.year < _FIRST_YEAR:
+            self.fail("too_old")
+        return moment
+
+
+# The last places gave up their own sun's time in the first half of the last century.
+_FIRST_YEAR = 1950
+
+
 class Facts(Form, serializers.ModelSerializer):
     """Read what a caller gives for a record; what is unique is the business of the rule, which knows who may see it."""
 
     serializer_related_field = RecordField
+    serializer_field_mapping = serializers.ModelSerializer.serializer_field_mapping | {DateTimeField: MomentField}
 
     def build_standard_field(self, field_name, model_field):
         field, kwargs = super().build_standard_field(field_name, model_field)

@@ -113,7 +113,9 @@ def _keep(claim: KeptAnswer, answer: Any) -> None:
 
 def _again(kept: KeptAnswer) -> HttpResponse:
     headers = {**kept.headers, "Idempotent-Replayed": "true"}
-    return HttpResponse(zlib.decompress(kept.body), status=kept.status, headers=headers)
+    # Empty: somebody was erased since, whom the answer may have shown.
+    body = zlib.decompress(kept.body) if kept.body else b""
+    return HttpResponse(body, status=kept.status, headers=headers)
 
 
 def _again_on_deadlock(deed: Callable[[], HttpResponseBase]) -> HttpResponseBase:

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from django.db.models import CharField
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
 
 from crm.api.bodies import PROBLEM
-from crm.api.contract import scopes_for
+from crm.api.contract import LARGEST_ID, scopes_for
 from crm.api.schema_examples import EXAMPLES, REFUSALS
 
 _HEADERS = {
@@ -30,7 +33,6 @@ _PARAMETERS = {
     ),
     "If-Match": ("header", "Do this only if the record is still the one with this ETag; else 412 and nothing is changed."),
     "If-None-Match": ("header", "Answer 304 without a body if this is still the ETag."),
-    "fields": ("query", "Only these fields of a record, e.g. `id,name`."),
 }
 _ONE_SHAPE = {
     "type": "object",
@@ -75,6 +77,38 @@ class Schema(AutoSchema):
     def get_extensions(self) -> dict[str, Any]:
         return super().get_extensions() | {"x-required-scopes": scopes_for(self.method, self.view)}
 
+    def get_override_parameters(self) -> list[OpenApiParameter]:
+        given: list[OpenApiParameter] = super().get_override_parameters()
+        if self.method != "GET" or self.view.action not in ("list", "retrieve"):
+            return given
+        names = list(self.get_response_serializers().fields)
+        text = "Only these fields of a record, e.g. `id,name`."
+        return [*given, OpenApiParameter("fields", str, enum=names, many=True, style="form", explode=False, description=text)]
+
+    def _map_serializer_field(self, field: Any, direction: str, bypass_extensions: bool = False) -> Any:
+        schema = super()._map_serializer_field(field, direction, bypass_extensions)
+        if isinstance(field, serializers.PrimaryKeyRelatedField) and direction == "request" and "type" in schema:
+            schema |= {"minimum": 1, "maximum": LARGEST_ID}
+        if isinstance(field, serializers.DecimalField) and field.min_value == 0 and "pattern" in schema:
+            schema["pattern"] = schema["pattern"].replace("-?", "")
+        if getattr(field, "is_judged_by_row", False):
+            schema["items"] = {"anyOf": [schema["items"], {}]}
+        if direction == "response" and "enum" in schema and _may_be_empty(field):
+            schema["enum"] = [*schema["enum"], ""]
+        return schema
+
+    def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
+        super()._insert_field_validators(field, schema)
+        if field.read_only and schema.get("format") == "email" and _may_be_empty(field):
+            del schema["format"]
+
+
+def _may_be_empty(field: Any) -> bool:
+    """Say whether a field shows a column that may hold an empty text."""
+    model = getattr(getattr(field.parent, "Meta", None), "model", None)
+    column = next((one for one in model._meta.fields if one.name == field.source), None) if model else None
+    return isinstance(column, CharField) and column.blank
+
 
 def complete(result: dict[str, Any], generator: object, **_kwargs: object) -> dict[str, Any]:
     """Add headers and refusals to every operation, and close the forms; a hook of the schema generator."""
@@ -118,8 +152,6 @@ def _name(path: str, operation_id: str) -> str:
 def _parameters_of(path: str, method: str) -> Iterator[str]:
     if method == "get":
         yield "If-None-Match"
-        if path.count("/") == 3 or path.endswith("}"):
-            yield "fields"
         return
     yield "Idempotency-Key"
     if "{" in path:

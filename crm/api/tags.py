@@ -56,7 +56,8 @@ def hold_to(header: str, view: Any) -> None:
 
 def conditional(response: Any) -> None:
     """Tag what a GET answered, and leave the body out when the caller has it already; for a rendered answer of 200."""
-    tag = response.headers.setdefault("ETag", of_body(response.content))
+    tag = response.headers.get("ETag") or of_body(response.content)
+    response.headers["ETag"] = tag
     request = response.renderer_context["request"]
     if (held := request.META.get("HTTP_IF_NONE_MATCH")) and names(held, tag):
         response.status_code, response.content = 304, b""

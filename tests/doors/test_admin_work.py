@@ -6,12 +6,12 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
-from knox.auth import TokenAuthentication
 
 from abm import job_changes, targets, tasks
 from abm import models as abm
 from crm import follow_ups
 from crm import models as crm
+from crm.api.keys import KeyAuthentication
 from crm.models import Account, Team, User
 from tests.conftest import AT
 from tests.doors.admin_pages import link, said
@@ -218,12 +218,13 @@ def test_administrator_queues_the_night_and_a_rep_does_not(
 def test_new_key_is_shown_in_one_answer_and_works(client: Client, admin_user: User, rep: User) -> None:
     client.force_login(admin_user)
 
-    answer = client.post(link(crm.ApiKey, "add"), {"name": "koppeling", "user": rep.pk})
+    answer = client.post(link(crm.ApiKey, "add"), {"name": "koppeling", "user": rep.pk, "scopes": ["contacts:read"]})
 
     key, row = answer.context["key"], crm.ApiKey.objects.get()
     assert key in answer.content.decode()
     assert "no-store" in answer["Cache-Control"]
-    assert TokenAuthentication().authenticate_credentials(key.encode())[0] == rep
+    assert KeyAuthentication().authenticate_credentials(key.encode()) == (rep, row)
+    assert row.scopes == ["contacts:read"]
     for page in (link(crm.ApiKey, "changelist"), link(row, "change"), reverse("admin:index")):
         assert key not in client.get(page).content.decode()
 

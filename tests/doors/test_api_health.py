@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
+from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.recorder import MigrationRecorder
@@ -87,6 +88,14 @@ def operations(schema):
 def test_the_schema_is_openapi_31_and_complains_of_nothing(schema):
     assert schema["openapi"] == "3.1.0"
     assert len(operations(schema)) == 81
+
+
+def test_the_schema_that_is_checked_in_is_the_one_that_is_served(tmp_path):
+    """After a change on purpose: ./dev manage spectacular --format openapi-json --file docs/openapi.json."""
+    path = tmp_path / "openapi.json"
+    call_command("spectacular", "--format", "openapi-json", "--file", str(path))
+
+    assert path.read_text() == (settings.BASE_DIR / "docs" / "openapi.json").read_text()
 
 
 def test_every_operation_says_how_it_refuses(schema):
