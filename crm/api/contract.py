@@ -173,9 +173,11 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
     """Filter a list; a parameter that it does not have is refused instead of quietly giving every row."""
 
     def filter_queryset(self, request, queryset, view):
-        refuse_unknown(
-            request, self.get_filterset_class(view, queryset).base_filters.keys() | {"cursor", "page_size", "ordering", "fields"}
-        )
+        known = self.get_filterset_class(view, queryset).base_filters
+        refuse_unknown(request, known.keys() | {"cursor", "page_size", "ordering", "fields"})
+        given = {name: value for name, value in request.query_params.items() if name in known}
+        if wrong := {name: reasons for name, value in given.items() if (reasons := _no_value(known[name], value))}:
+            raise exceptions.ValidationError(wrong)
         return super().filter_queryset(request, queryset, view)
 
 
