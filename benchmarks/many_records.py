@@ -181,8 +181,9 @@ _STEPS = [
            now() - n * interval '1 minute', now(), '' FROM generate_series(%(first)s::bigint, %(last)s) AS n
     """,
     """
-    INSERT INTO crm_deliveryreport (source, external_id, recipient, outcome, evidence, reported_at, delivery_id)
-    SELECT 'bench', id::text, address, 'mailbox_full', '', sent_at, id FROM crm_delivery WHERE id > %(mails)s AND abs(hashint8(id)) %% 5 = 0
+    INSERT INTO crm_deliveryreport (source, external_id, recipient, outcome, evidence, reported_at, delivery_id, says_left, successor_name,
+        successor_email)
+    SELECT 'bench', id::text, address, 'mailbox_full', '', sent_at, id, false, '', '' FROM crm_delivery WHERE id > %(mails)s AND abs(hashint8(id)) %% 5 = 0
     """,
     """
     INSERT INTO crm_suppression (address, reason, note, since)

@@ -27,6 +27,7 @@ from crm.models import (
     DetailsRequest,
     DmuMembership,
     FollowUp,
+    KeptAnswer,
     MergedRecord,
     Person,
     Suppression,
@@ -313,3 +314,11 @@ _HELD = {
 for _name, _held in _HELD.items():
     hold(_name, _held)
 register("suppressions", export=Held(_suppressions).export, erase=_erase_suppressions)
+
+
+def _erase_kept_answers(_contact_ids: Sequence[int], /, *, at: datetime) -> None:
+    """Empty the answers of the API that are kept for a day: nobody can tell whom one of them shows."""
+    KeptAnswer.objects.exclude(body=b"").update(body=b"")
+
+
+register("kept_answers", export=lambda _contact_ids, /: [], erase=_erase_kept_answers)

@@ -112,6 +112,7 @@ class ExperimentFilter(filters.FilterSet):
 class ExperimentViewSet(ReadViewSet):
     """Tests of one change."""
 
+    scope = "marketing"
     queryset = Experiment.objects.all()
     serializer_class = ExperimentSerializer
     filterset_class = ExperimentFilter

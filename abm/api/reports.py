@@ -12,6 +12,8 @@ from rest_framework.views import APIView
 
 from abm import reports
 from abm.reports import Report
+from crm.api.contract import refuse_without_scope
+from crm.api.records import Promised
 from crm.models import User
 from crm.policy import day_of
 
@@ -20,7 +22,10 @@ class MaySeeDeals(permissions.BasePermission):
     """Let in who may look at any report at all; each report asks for its own permission then."""
 
     def has_permission(self, request: Any, view: Any) -> bool:
-        return bool(request.user.is_authenticated and reports.open_to(request.user))
+        if not request.user.is_authenticated:
+            return False
+        refuse_without_scope(request, view)
+        return bool(reports.open_to(request.user))
 
 
 class ColumnSerializer(serializers.Serializer):
@@ -66,9 +71,10 @@ class PeriodForm(serializers.Serializer):
         return {"from": fields["first"], "to": fields["last"]}
 
 
-class ReportListView(APIView):
+class ReportListView(Promised, APIView):
     """The reports that there are."""
 
+    scope = "reports"
     permission_classes = [MaySeeDeals]
 
     @extend_schema(responses=ReportSerializer(many=True), operation_id="reports_list")
@@ -90,9 +96,10 @@ def _described(report: Report, user: User) -> dict[str, Any]:
     }
 
 
-class ReportView(APIView):
+class ReportView(Promised, APIView):
     """One report."""
 
+    scope = "reports"
     permission_classes = [MaySeeDeals]
 
     @extend_schema(

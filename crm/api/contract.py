@@ -42,7 +42,13 @@ class ScopeMissing(exceptions.PermissionDenied):
 def scopes_for(method: str, view: Any) -> list[str]:
     """List what a key must have been made for: the scope of the resource, and of what else the answer shows."""
     verb = api_keys.READ if method in permissions.SAFE_METHODS else api_keys.WRITE
-    return [f"{getattr(view, 'scope', 'all')}:{verb}", *getattr(view, "also_shows", {}).get(view.action, ())]
+    return [f"{getattr(view, 'scope', 'all')}:{verb}", *getattr(view, "also_shows", {}).get(getattr(view, "action", None), ())]
+
+
+def refuse_without_scope(request: Any, view: Any) -> None:
+    """Raise ScopeMissing for a key that was not made for this."""
+    if isinstance(request.auth, ApiKey) and (missing := request.auth.missing(scopes_for(request.method, view))):
+        raise ScopeMissing(missing)
 
 
 class RecordPermissions(permissions.BasePermission):
@@ -57,8 +63,7 @@ class RecordPermissions(permissions.BasePermission):
         # A method that the resource does not have is nobody's to use: the framework answers 405.
         if view.action is None:
             return True
-        if isinstance(request.auth, ApiKey) and (missing := request.auth.missing(scopes_for(request.method, view))):
-            raise ScopeMissing(missing)
+        refuse_without_scope(request, view)
         return bool(request.user.has_perm(_permission(request, view)))
 
     def has_object_permission(self, request, view, record) -> bool:
@@ -173,9 +178,11 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
     """Filter a list; a parameter that it does not have is refused instead of quietly giving every row."""
 
     def filter_queryset(self, request, queryset, view):
-        refuse_unknown(
-            request, self.get_filterset_class(view, queryset).base_filters.keys() | {"cursor", "page_size", "ordering", "fields"}
-        )
+        known = self.get_filterset_class(view, queryset).base_filters
+        refuse_unknown(request, known.keys() | {"cursor", "page_size", "ordering", "fields"})
+        given = {name: value for name, value in request.query_params.items() if name in known}
+        if wrong := {name: reasons for name, value in given.items() if (reasons := _no_value(known[name], value))}:
+            raise exceptions.ValidationError(wrong)
         return super().filter_queryset(request, queryset, view)
 
 

@@ -35,6 +35,7 @@ class DeliveryFilter(filters.FilterSet):
 class DeliveryViewSet(ReadViewSet):
     """Mails that we sent."""
 
+    scope = "deliverability"
     queryset = Delivery.objects.all()
     serializer_class = DeliverySerializer
     filterset_class = DeliveryFilter
@@ -63,6 +64,7 @@ class SuppressionFilter(filters.FilterSet):
 class SuppressionViewSet(ReadViewSet):
     """Addresses that get no mail; of contacts that the caller may see."""
 
+    scope = "deliverability"
     queryset = Suppression.objects.all()
     serializer_class = SuppressionSerializer
     filterset_class = SuppressionFilter

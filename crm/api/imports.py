@@ -30,6 +30,7 @@ class ImportFilter(filters.FilterSet):
 class ImportViewSet(ReadViewSet):
     """Imports of files, the caller's own; for a team's lead those of the team."""
 
+    scope = "imports"
     queryset = Upload.objects.all()
     serializer_class = ImportSerializer
     filterset_class = ImportFilter

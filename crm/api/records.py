@@ -83,7 +83,31 @@ class Facts(Form, serializers.ModelSerializer):
         return []
 
 
-class RecordViewSet(viewsets.GenericViewSet):
+class Promised:
+    """What every address of the API promises: calls are counted, a key needs its scopes, and what is shown has a tag."""
+
+    # The group of scopes that a key needs here, and what else it needs where an answer shows records of another group.
+    scope: ClassVar[str] = "all"
+    also_shows: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    def check_permissions(self, request) -> None:
+        """Count the call, then ask whether the caller may: what is refused counts as well."""
+        if request.user.is_authenticated:
+            keys.spend(request)
+        super().check_permissions(request)  # type: ignore[misc]
+
+    def finalize_response(self, request, response, *args: Any, **kwargs: Any):
+        """Say what is left of the minute's calls, and tag what a GET shows."""
+        response = super().finalize_response(request, response, *args, **kwargs)  # type: ignore[misc]
+        if spent := getattr(request, "spent", None):
+            for name, value in spent.headers().items():
+                response.headers[name] = value
+        if request.method in ("GET", "HEAD") and response.status_code == 200 and isinstance(response, Response):
+            response.add_post_render_callback(tags.conditional)
+        return response
+
+
+class RecordViewSet(Promised, viewsets.GenericViewSet):
     """A resource: the records of one model that the caller may see."""
 
     # as many digits as every database can hold
@@ -91,21 +115,11 @@ class RecordViewSet(viewsets.GenericViewSet):
     orderings: ClassVar[Mapping[str, tuple[str, ...]]] = {"-id": ("-id",)}
     # action -> verb, where it is not the usual one
     verbs: ClassVar[Mapping[str, str]] = {}
-    # The group of scopes that a key needs here, and what else it needs where an answer shows records of another group.
-    scope: ClassVar[str] = "all"
-    also_shows: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @property
     def at(self) -> datetime:
         """Read the clock: this is where a moment enters the rules."""
         return timezone.now()
-
-    # --- what every call goes through ----------------------------------------------------------
-    def check_permissions(self, request) -> None:
-        """Count the call, then ask whether the caller may: what is refused counts as well."""
-        if request.user.is_authenticated:
-            keys.spend(request)
-        super().check_permissions(request)
 
     def initial(self, request, *args: Any, **kwargs: Any) -> None:
         """Take the call in; a write is from here on done once per Idempotency-Key, and only while If-Match holds."""
@@ -114,16 +128,6 @@ class RecordViewSet(viewsets.GenericViewSet):
         method = request.method.lower()
         if self.action and request.method in replays.WRITES:
             setattr(self, method, replays.guard(self, getattr(self, method)))
-
-    def finalize_response(self, request, response, *args: Any, **kwargs: Any):
-        """Say what is left of the minute's calls, and tag what a GET shows."""
-        response = super().finalize_response(request, response, *args, **kwargs)
-        if spent := getattr(request, "spent", None):
-            for name, value in spent.headers().items():
-                response.headers[name] = value
-        if request.method in ("GET", "HEAD") and response.status_code == 200 and isinstance(response, Response):
-            response.add_post_render_callback(tags.conditional)
-        return response
 
     # --- what every resource may ask -----------------------------------------------------------
     def get_queryset(self):

@@ -18,11 +18,13 @@ from crm import kept_answers
 from crm.api import tags
 from crm.errors import Conflict
 from crm.models import KeptAnswer
+from crm.webhooks import signing
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 Deed = Callable[..., HttpResponseBase]
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_KEPT_HEADERS = ("Content-Type", "ETag", "Location", "Retry-After")
+_KEPT_HEADERS = ("Cache-Control", "Content-Type", "ETag", "Location", "Retry-After")
+_NO_STORE = "no-store"
 # Deadlock, and a transaction that could not be put in an order: whoever comes second goes again.
 _GO_AGAIN = {"40P01", "40001"}
 _TRIES = 3
@@ -106,14 +108,30 @@ def _claim(request: Any, key: str, *, at: datetime) -> KeptAnswer:
 def _keep(claim: KeptAnswer, answer: Any) -> None:
     if hasattr(answer, "render"):
         answer.render()
-    claim.status, claim.body = answer.status_code, zlib.compress(answer.content, 1)
+    claim.status, claim.body = answer.status_code, _packed(answer)
     claim.headers = {name: answer.headers[name] for name in _KEPT_HEADERS if name in answer.headers}
     claim.save(update_fields=["status", "body", "headers"])
 
 
+def _packed(answer: Any) -> bytes:
+    """Pack a body; one that nobody on the way may keep holds a secret, and is sealed as secrets are."""
+    if _NO_STORE in answer.headers.get("Cache-Control", ""):
+        return signing.seal(answer.content.decode()).encode()
+    return zlib.compress(answer.content, 1)
+
+
+def _unpacked(kept: KeptAnswer) -> bytes:
+    body = bytes(kept.body)
+    if _NO_STORE in kept.headers.get("Cache-Control", ""):
+        return signing.unseal(body.decode()).encode()
+    return zlib.decompress(body)
+
+
 def _again(kept: KeptAnswer) -> HttpResponse:
     headers = {**kept.headers, "Idempotent-Replayed": "true"}
-    return HttpResponse(zlib.decompress(kept.body), status=kept.status, headers=headers)
+    # Empty: somebody was erased since, whom the answer may have shown.
+    body = _unpacked(kept) if kept.body else b""
+    return HttpResponse(body, status=kept.status, headers=headers)
 
 
 def _again_on_deadlock(deed: Callable[[], HttpResponseBase]) -> HttpResponseBase:

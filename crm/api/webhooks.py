@@ -120,6 +120,7 @@ class WebhookDeliveryFilter(filters.FilterSet):
 class WebhookViewSet(ReadViewSet):
     """Webhooks: addresses that are told what happened, as far as their owners may see it."""
 
+    scope = "webhooks"
     queryset = Webhook.objects.all()
     serializer_class = WebhookSerializer
     filterset_class = WebhookFilter
@@ -184,6 +185,7 @@ class WebhookViewSet(ReadViewSet):
 class WebhookDeliveryViewSet(ReadViewSet):
     """The log of webhooks: each event for each webhook, and how the attempts went."""
 
+    scope = "webhooks"
     queryset = WebhookDelivery.objects.select_related("event")
     serializer_class = WebhookDeliverySerializer
     filterset_class = WebhookDeliveryFilter

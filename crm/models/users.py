@@ -67,6 +67,7 @@ SCOPE_GROUPS = {
     "deliverability": _("deliveries and suppressions"),
     "imports": _("imports"),
     "webhooks": _("webhooks"),
+    "reports": _("reports"),
 }
 SCOPES = [f"{group}:{verb}" for group in SCOPE_GROUPS for verb in ("read", "write")]
 

@@ -208,7 +208,18 @@ def test_fifty_calls_at_once_with_one_key_make_one_row(committed, admin_user):
     assert [status for status, _content in answers] == [201]
 
 
-# --- fields and packing ----------------------------------------------------------------------------
+# --- filters, fields and packing ----------------------------------------------------------------------------
+@pytest.mark.parametrize(("query", "reason"), [("customers=null", "Give true or false."), ("updated_since=", "Give a value.")])
+def test_a_filter_without_a_value_is_refused_instead_of_giving_every_row(query, reason, rep_api):
+    assert assert_refusal(rep_api.get(f"{ACCOUNTS}?{query}"), 400, "invalid") == {query.partition("=")[0]: [reason]}
+
+
+def test_a_moment_before_time_zones_is_refused_with_a_change(rep_api, account):
+    detail = assert_refusal(rep_api.patch(at(account), {"opted_out_at": "0032-02-07T11:06:05Z"}), 400, "invalid")
+
+    assert detail == {"opted_out_at": ["This moment lies too far back."]}
+
+
 def test_only_the_fields_that_were_asked_for_are_shown(rep_api, account):
     assert rep_api.get(f"{ACCOUNTS}?fields=name,id").json()["results"] == [{"id": account.pk, "name": account.name}]
     assert rep_api.get(f"{at(account)}?fields=name,standing").json() == {"name": account.name, "standing": None}
