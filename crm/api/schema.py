@@ -79,7 +79,7 @@ class Schema(AutoSchema):
 
     def get_override_parameters(self) -> list[OpenApiParameter]:
         given: list[OpenApiParameter] = super().get_override_parameters()
-        if self.method != "GET" or self.view.action not in ("list", "retrieve"):
+        if self.method != "GET" or getattr(self.view, "action", None) not in ("list", "retrieve"):
             return given
         names = list(self.get_response_serializers().fields)
         text = "Only these fields of a record, e.g. `id,name`."

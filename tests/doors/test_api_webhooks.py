@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from rest_framework.test import APIClient
 
-from crm.models import User, Webhook, WebhookDelivery
+from crm.models import KeptAnswer, User, Webhook, WebhookDelivery
 from crm.webhooks import signing
 from tests.conftest import AT, api_client, somebody
 from tests.doors.test_api_contract import assert_refusal
@@ -34,6 +34,14 @@ def test_a_new_webhook_is_the_callers_and_its_secret_is_answered_this_once(api, 
     assert body["owner"] == administrator.pk
     assert body["event_types"] == ["account.scored", "contact.updated"]
     assert api.get(f"{HERE}/{body['id']}").json() == body == api.get(HERE).json()["results"][0]
+
+
+def test_the_same_call_again_gets_the_same_secret_which_lies_nowhere_in_plain_sight(api):
+    made, again = (api.post(HERE, BODY, headers={"Idempotency-Key": "one"}) for _ in range(2))
+
+    assert made.json() == again.json()
+    assert (Webhook.objects.count(), again.headers["Idempotent-Replayed"]) == (1, "true")
+    assert made.json()["secret"].encode() not in bytes(KeptAnswer.objects.get().body)
 
 
 @pytest.mark.parametrize(
