@@ -18,7 +18,9 @@ def standing(fit: int = 0, score: float = 0, coverage: int = 0, **account: objec
 
 
 def stored() -> list[list[dict[str, object]]]:
-    return [list(model.objects.order_by("pk").values()) for model in (TargetList, TargetAccount, TargetRejection, ComparisonAccount)]
+    tables = [model.objects.order_by("pk").values() for model in (TargetList, TargetAccount, TargetRejection, ComparisonAccount)]
+    # Serials go on, for those who keep a copy, also where a row is written as it was.
+    return [[row | {"change_serial": None} for row in rows] for rows in tables]
 
 
 def refused(error: type[CrmError], deed: Callable[[], object]) -> CrmError:

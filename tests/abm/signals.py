@@ -65,7 +65,7 @@ def stopped() -> list[str]:
 
 
 def records(rows: models.QuerySet, *without: str) -> list[dict[str, object]]:
-    return [{name: value for name, value in row.items() if name not in without} for row in rows.order_by("pk").values()]
+    return [{name: value for name, value in row.items() if name not in {*without, "change_serial"}} for row in rows.order_by("pk").values()]
 
 
 def situation() -> dict[str, list[dict[str, object]]]:
