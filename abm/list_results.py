@@ -13,7 +13,6 @@ from abm import policy, rates
 from abm.models import ComparisonAccount, TargetAccount, TargetList
 from abm.rates import Arm, Comparison, Verdict
 from crm.models import Activity, Opportunity
-from crm.policy import day_of
 
 # The first one decides; the others are shown beside it, for who tries several finds a winner by chance.
 RESPONSES, MEETINGS, DEALS = "responses", "meetings", "deals"
@@ -80,7 +79,8 @@ def read(target_list: TargetList, *, at: datetime) -> Results | None:
     did = _did(listed | group, begun, until)
     treated_ = treated(target_list, at=at)
     measures = {name: Comparison(did.arm(name, group), did.arm(name, listed), is_exact=True) for name in MEASURES}
-    days = (day_of(until) - day_of(begun)).days
+    # Days of 24 hours, as the window has them: where summer time ends in between, local days would be one fewer.
+    days = (until - begun).days
     return Results(
         days=days,
         is_over=until < at,

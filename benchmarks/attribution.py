@@ -10,6 +10,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from time import perf_counter
 
@@ -23,7 +24,7 @@ from django.db import connection, transaction  # noqa: E402
 
 from abm import attribution  # noqa: E402
 from abm.attribution import BY_CHANNEL, BY_ROLE, Path  # noqa: E402
-from crm.models import Opportunity  # noqa: E402
+from crm.models import Account, Opportunity  # noqa: E402
 
 MONTHS = 24
 
@@ -61,18 +62,19 @@ def in_memory(count: int, channels: int) -> dict[str, float]:
 def fill(accounts: int, touches: int) -> None:
     """Write accounts with a closed deal each (a third won), its moves, and touches spread over them."""
     kinds = "(ARRAY['page_view','email_click','download','email_reply','call_answered','meeting','webinar_attended','event_visit'])"
+    today = datetime.now(UTC).date()
+    made = Account.objects.bulk_create((Account(name=f"A{n}", domain=f"bench{n}.example") for n in range(accounts)), batch_size=5_000)
+    Opportunity.objects.bulk_create(
+        (
+            Opportunity(
+                account=account, name="D", stage=stage, imported_stage=stage, amount=1_000 + number % 50_000,
+                closed_on=today - timedelta(days=number % 600), source="bench", external_id=str(number),
+            )
+            for number, account in enumerate(made) for stage in [("won", "lost", "lost")[number % 3]]
+        ),
+        batch_size=5_000,
+    )  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO crm_account (name, domain, status, industry, city, region, country, revenue_currency, description, source, external_id, "
-            "contract_conflict, created_at, updated_at, revision) SELECT 'A' || n, 'bench' || n || '.example', 'prospect', '', '', '', '', 'EUR', '', "
-            "'bench', n::text, false, now(), now(), 0 FROM generate_series(1, %s) AS n",
-            [accounts],
-        )
-        cursor.execute(
-            "INSERT INTO crm_opportunity (account_id, name, stage, imported_stage, amount, currency, closed_on, lost_reason, source, external_id, "
-            "revision, created_at, updated_at) SELECT id, 'D', s, s, 1000 + id %% 50000, 'EUR', current_date - (id %% 600)::int, '', 'bench', id::text, 0, now(), now() "
-            "FROM (SELECT id, CASE WHEN id %% 3 = 0 THEN 'won' ELSE 'lost' END AS s FROM crm_account WHERE source = 'bench') AS a"
-        )
         cursor.execute(
             "INSERT INTO crm_stagemove (opportunity_id, from_stage, to_stage, moved_at, reason, is_imported) "
             "SELECT o.id, '', m.stage, o.closed_on - m.days * interval '1 day', '', true FROM crm_opportunity AS o, "

@@ -90,6 +90,16 @@ def test_before_day_56_nothing_is_decided_however_clear(active: TargetList, list
 
 
 @pytest.mark.django_db
+def test_eight_weeks_are_eight_weeks_where_summer_time_ends_in_between(twenty: TargetList, rep: User) -> None:
+    shortly_after_midnight = datetime(2026, 9, 23, 22, 4, tzinfo=UTC)
+    TargetList.objects.update(ends_on=datetime(2026, 12, 31, tzinfo=UTC).date())
+    standing()
+    targets.pick(twenty, account=standing(), at=shortly_after_midnight, by=rep)
+    begun = targets.activate(twenty, at=shortly_after_midnight, by=rep)
+    assert read(begun, shortly_after_midnight + timedelta(days=90)).days == 56
+
+
+@pytest.mark.django_db
 def test_no_difference_and_a_worse_list_are_said_as_plainly(active: TargetList, compared: list[Account], at: datetime) -> None:
     assert list_results.in_words(read(active, at + WEEKS_8))[0].startswith("No difference that counts within 56 days (p 1.0000)")
     answered(compared, at)
