@@ -287,6 +287,7 @@ SPECTACULAR_SETTINGS = {
         "ConfirmationKind": "crm.models.ConfirmationKind",
         "JobChangeKind": "abm.models.job_changes.JobChangeSignal.Kind",
         "MissingReason": "crm.api.opportunities.MISSING_REASONS",
+        "ArmName": "abm.models.experiments.Experiment.Arm",
         "AccountStatus": "crm.models.accounts.Account.Status",
         "DealKind": "crm.models.DealKind",
         "DmuRole": "crm.models.DmuRole",

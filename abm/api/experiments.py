@@ -81,7 +81,7 @@ class ComparisonSerializer(serializers.Serializer):
     p_value = serializers.FloatField(allow_null=True)
 
 
-class VerdictSerializer(serializers.Serializer):
+class DecisionSerializer(serializers.Serializer):
     """What is decided; `lacking` says what a decision lacks: people, days, too_long."""
 
     winner, indication = (serializers.CharField(allow_null=True, help_text="a, b or null") for _name in range(2))
@@ -95,7 +95,7 @@ class ReadingSerializer(serializers.Serializer):
     days = serializers.IntegerField()
     needed_per_arm = serializers.IntegerField(allow_null=True)
     reached_on = serializers.DateField(allow_null=True)
-    compared, verdict = ComparisonSerializer(), VerdictSerializer()
+    compared, verdict = ComparisonSerializer(), DecisionSerializer()
     words = serializers.ListField(child=serializers.CharField())
 
 

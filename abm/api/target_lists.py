@@ -9,7 +9,7 @@ from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
 from abm import comparison_groups, list_results, targets
-from abm.api.experiments import ComparisonSerializer, VerdictSerializer
+from abm.api.experiments import ComparisonSerializer, DecisionSerializer
 from abm.models import TargetAccount, TargetList
 from abm.models.targets import SLOTS
 from crm.api.contract import IdFilter, SuchFilter
@@ -121,7 +121,7 @@ class ResultsSerializer(serializers.Serializer):
 
     days, random_pairs = serializers.IntegerField(), serializers.IntegerField()
     is_over, is_decidable = serializers.BooleanField(), serializers.BooleanField()
-    verdict = VerdictSerializer()
+    verdict = DecisionSerializer()
     measures = serializers.DictField(child=ComparisonSerializer())
     without_them = ComparisonSerializer(help_text="responses, without the accounts of the group that were on another list")
     listed_worth = serializers.DictField(child=serializers.DecimalField(max_digits=16, decimal_places=2))

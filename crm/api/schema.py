@@ -167,6 +167,8 @@ def _refusals_of(path: str, method: str, operation: dict[str, Any]) -> Iterator[
     yield from (400, 401, 403, 406, 429, 500)
     if "{" in path:
         yield 404
+    if path.endswith("/changes"):
+        yield 410
     if method != "get":
         yield from (409, 413, 415)
         if "{" in path:

@@ -25,6 +25,12 @@ REFUSALS: dict[int, tuple[str, str, str, dict[str, Any]]] = {
         "The gate is closed: budget is not confirmed.",
         {"facts": {"stage": "opportunity", "missing": ["budget"]}},
     ),
+    410: (
+        "The token leads to no complete answer any more.",
+        "sync_expired",
+        "This token is older than 30 days; begin anew, without a token.",
+        {},
+    ),
     412: (
         "The record is not the one any more that If-Match names.",
         "changed_meanwhile",

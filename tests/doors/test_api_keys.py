@@ -13,7 +13,7 @@ from crm.errors import Conflict, Invalid
 from crm.models import SCOPE_GROUPS, SCOPES, ApiKey, User
 from tests.conftest import api_client
 from tests.doors.admin_pages import link
-from tests.doors.test_api_access import MAKERS, address
+from tests.doors.test_api_access import MAKERS, address, permission
 from tests.doors.test_api_access import operations as each_operation
 from tests.doors.test_api_contract import assert_refusal
 
@@ -52,8 +52,12 @@ def test_no_scope_opens_another_groups_operation_and_none_opens_a_foreign_record
         if "{" in below:
             theirs = getattr(client, method)(address(resource, below, foreign))
             assert theirs.json()["code"] in ("not_found", "permission_denied"), (method, resource, below)
+        elif method == "get" and not lead.has_perm(permission(method, resource, below)):
+            assert_refusal(client.get(address(resource, below, own)), 403, "permission_denied")
         elif method == "get":
-            shown = [row.get("id", row.get("account")) for row in client.get(address(resource, below, own)).json()["results"]]
+            answer = client.get(address(resource, below, own))
+            assert answer.status_code == 200, (resource, below, answer.content)
+            shown = [row.get("id", row.get("account")) for row in answer.json()["results"]]
             assert own.pk in shown, resource
             assert foreign.pk not in shown, resource
     assert {name: contents(name) for name in records} == before
@@ -89,7 +93,9 @@ SHOW_ACCOUNTS = {"slots", "proposal", "fill", "pick", "swap", "pin", "unpin", "r
 GROUP_OF = {
     "accounts": "accounts", "memberships": "accounts", "scores": "accounts", "contacts": "contacts", "persons": "contacts",
     "opportunities": "deals", "pilots": "deals", "activities": "activities", "follow-ups": "activities",
-    "job-changes": "marketing", "target-lists": "marketing",
+    "job-changes": "marketing", "target-lists": "marketing", "experiments": "marketing", "reports": "reports",
+    "deliveries": "deliverability", "suppressions": "deliverability", "imports": "imports",
+    "webhooks": "webhooks", "webhook-deliveries": "webhooks",
 }  # fmt: skip
 
 
@@ -195,4 +201,4 @@ def test_a_rep_sees_no_keys_and_ends_none(rep_client: Client, rep: User):
 
 
 def test_the_schema_tells_the_scopes_of_every_operation(lead):
-    assert api_client(lead).get("/api/v1/schema").content.decode().count("x-required-scopes") == len(each_operation())
+    assert api_client(lead).get("/api/v1/schema").content.decode().count("x-required-scopes") == len(each_operation()) + 2  # reports

@@ -1,8 +1,11 @@
 """Reports over the API: the same figures as on the page, for who may, with refusals of the one shape."""
 
 import pytest
+from django.utils.timezone import now
 from rest_framework.test import APIClient
 
+from crm import api_keys
+from crm.models import SCOPES, ApiKey
 from tests.abm.ways import deal
 from tests.conftest import api_client
 from tests.doors.test_api_contract import assert_refusal
@@ -39,6 +42,18 @@ def test_a_parameter_that_cannot_be_is_refused_by_name(query, field, rep_api):
     answer = rep_api.get(f"/api/v1/reports/deals?{query}")
 
     assert list(assert_refusal(answer, 400, "invalid")) == [field]
+
+
+@pytest.mark.django_db
+def test_a_key_needs_the_scope_of_reports(rep):
+    key = api_keys.issue(user=rep, name="sync", scopes=[scope for scope in SCOPES if scope not in ("all:read", "reports:read")], at=now())
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Token {key.secret}")
+    for address in ("/api/v1/reports", "/api/v1/reports/deals"):
+        assert assert_refusal(client.get(address), 403, "scope_missing") == {"scopes": ["reports:read"]}
+        ApiKey.objects.filter(pk=key.key.pk).update(scopes=["reports:read"])
+        assert client.get(address).status_code == 200
+        ApiKey.objects.filter(pk=key.key.pk).update(scopes=["deals:read"])
 
 
 @pytest.mark.django_db
