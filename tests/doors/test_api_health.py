@@ -126,8 +126,9 @@ def test_every_deed_names_its_body_or_has_none(schema):
     }
 
     assert without == {
-        "contacts_confirm_details", "contacts_undo_departure", "follow_ups_reopen", "job_changes_dismiss", "job_changes_undo",
-        "memberships_confirm", "persons_opt_in", "persons_opt_out", "target_lists_activate", "target_lists_close", "target_lists_fill",
+        "contacts_confirm_details", "contacts_undo_departure", "experiments_start", "follow_ups_reopen", "job_changes_dismiss",
+        "job_changes_undo", "memberships_confirm", "persons_opt_in", "persons_opt_out", "target_lists_activate", "target_lists_close",
+        "webhook_deliveries_replay", "webhooks_ping", "webhooks_rotate_secret", "webhooks_switch_off", "webhooks_switch_on",
     }  # fmt: skip
 
 
