@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from abm import engagement, policy
 from crm import policy as crm_policy
 from crm.errors import Invalid
+from crm.policy.own import number
 
 ANONYMOUS = "anonymous"
 PLAIN = ("window_days", "half_saturation", "breadth_floor", "breadth_per_share", "role_counts_from_points")
@@ -76,7 +77,7 @@ def numbers_of(params: Mapping[str, Any]) -> tuple[policy.Scoring, ZoneInfo, tup
     own = {"floor": "breadth_floor", "per_share": "breadth_per_share"}
     given = {own.get(name, name): value for name, value in ({**params, **params.get("breadth", {})}).items()}
     try:
-        plain = {name: crm_policy.number(name, given[name], 0, 1_000_000) for name in PLAIN if name in given}
+        plain = {name: number(name, given[name], 0, 1_000_000) for name in PLAIN if name in given}
         tables = {name: given[name] for name in ("role_weight", "kinds") if name in given}
         zone = ZoneInfo(params["timezone"]) if "timezone" in params else crm_policy.ZONE
         return policy.Scoring(**plain, **tables), zone, tuple(params.get("dmu_roles") or crm_policy.DMU.required[-1].roles)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from abm import policy
 from abm.models.journey import BY_CODE, PHASES, Phase
+from abm.policy.journey import Sign
 from crm.models import Account, Stage
 from crm.models.opportunities import OPEN_STAGES
 
@@ -86,7 +87,7 @@ def facts(
     )
 
 
-def _counted(sign: policy.Sign, done: Iterable[Done], roles: Mapping[int, Collection[str]], day: date) -> tuple[int, int]:
+def _counted(sign: Sign, done: Iterable[Done], roles: Mapping[int, Collection[str]], day: date) -> tuple[int, int]:
     fitting = [
         one
         for one in done
@@ -96,7 +97,7 @@ def _counted(sign: policy.Sign, done: Iterable[Done], roles: Mapping[int, Collec
     return sum(one.times for one in fitting if one.day > first), sum(one.times for one in fitting if one.day > earliest)
 
 
-def latest_out(sign: policy.Sign, day: date) -> tuple[date, date]:
+def latest_out(sign: Sign, day: date) -> tuple[date, date]:
     """Give the last day that is too long ago for a sign, and the last one that is so also while it lingers."""
     first = day - timedelta(days=sign.within_days)
     return first, first - timedelta(days=policy.JOURNEY.linger_days)

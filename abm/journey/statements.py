@@ -10,6 +10,7 @@ from django.db import connection
 from abm import policy
 from abm.journey.rules import BY_SIGNS, Facts, Placed, latest_out, phase_of_deal
 from abm.models import Phase
+from abm.policy.journey import Sign
 from crm import policy as crm_policy
 from crm.models import Account, DmuMembership, Stage
 from crm.models.opportunities import OPEN_STAGES
@@ -139,7 +140,7 @@ def _did() -> str:
     )
 
 
-def _sum(code: str, sign: policy.Sign, days: str) -> str:
+def _sum(code: str, sign: Sign, days: str) -> str:
     conditions = [f"d.day > %({days}_{code})s"]
     if sign.kinds:
         conditions.append(f"d.kind IN ({_listed(sign.kinds)})")

@@ -14,6 +14,7 @@ from abm import journey, policy, refresh
 from abm.journey import rules, statements, times, words
 from abm.journey.rules import Deal, Done, Facts, Placed
 from abm.models import DayCount, JourneyPlacement, Phase, PhaseChange
+from abm.policy.journey import Sign
 from crm import activities, merges
 from crm.models import Account, Confirmation, Contact, DmuMembership, DmuRole, Opportunity, Stage
 from tests.factories.crm import AccountFactory, ConfirmationFactory, ContactFactory, MembershipFactory, OpportunityFactory
@@ -167,7 +168,7 @@ def test_an_organisation_may_ask_for_more_evidence(monkeypatch):
 
     assert policy.configure({"JOURNEY": {"signs": {"material": {"at_least": 3}}, "linger_days": 30}}) == []
 
-    assert policy.JOURNEY.signs["material"] == policy.Sign("research", 3, 60, kinds=("download",))
+    assert policy.JOURNEY.signs["material"] == Sign("research", 3, 60, kinds=("download",))
     assert policy.JOURNEY.linger_days == 30
     assert placed(did("download", 2)) == (Phase.DREAM, Phase.RESEARCH)
     assert placed(did("download", 3)).phase == Phase.RESEARCH

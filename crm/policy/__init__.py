@@ -1,12 +1,14 @@
 """The numbers of the system of record, each with its unit and source; an organisation may change them by setting."""
 
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from crm.policy.interfaces import Api, Sync, Webhooks
+from crm.policy.own import number, override
 
 
 @dataclass(frozen=True)
@@ -215,15 +217,6 @@ class Retention:
 
 
 @dataclass(frozen=True)
-class Sync:
-    """Bounds for those who keep a copy in step. Source: judgement on the days; measured, 1,000 records are an answer of about half a MB."""
-
-    # How long it is kept who saw what is gone, so how old a token may be.
-    kept_days: int = 30
-    records_per_page: int = 1_000
-
-
-@dataclass(frozen=True)
 class Uploads:
     """Bounds on what may be imported from a file. Source: measured; what a person exports is far below them."""
 
@@ -240,65 +233,6 @@ class Uploads:
     stalled_seconds: int = 60
     first_problems: int = 20
     kept_days: int = 30
-
-
-@dataclass(frozen=True)
-class Webhooks:
-    """How other systems are told of events, and how patiently.
-
-    Source: the Standard Webhooks specification (signatures, two secrets while one is replaced, retries that back off over days);
-    judgement for the bounds.
-    """
-
-    # Seconds from one attempt to the next: 5 s, 5 min, 30 min, 2, 5, 10, 14, 18 and 22 hours; after the tenth it is given up.
-    pauses: tuple[int, ...] = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 64_800, 79_200)
-    # Each pause is shortened by chance by up to this part, so that what failed together is not tried again together.
-    jitter_share: float = 0.2
-    # The longest that a receiver may ask us to wait (Retry-After).
-    longest_wait_seconds: int = 86_400
-    connect_seconds: int = 5
-    whole_seconds: int = 15
-    # Of an answer, what is read, and what is kept of it.
-    answer_bytes: int = 4_096
-    error_characters: int = 300
-    # After this long a worker that had claimed a delivery is taken for dead.
-    stalled_seconds: int = 60
-    # Under way at once: in all, to one receiver, and to one that fails.
-    at_once: int = 32
-    at_once_per_webhook: int = 16
-    at_once_failing: int = 2
-    shared_at_once: int = 500
-    # Of a backlog, how many of the oldest are looked at for what can go: measured, 2,000 take some 10 ms.
-    looked_at_once: int = 1_000
-    # A receiver to which nothing arrived for so long is told no more, until somebody switches it on again.
-    failing_days: int = 5
-    old_secret_hours: int = 24
-    # How long an event can be told again.
-    event_days: int = 30
-    most_webhooks: int = 100
-
-    def __post_init__(self) -> None:
-        """Accept the pauses as an organisation writes them in JSON."""
-        right = isinstance(self.pauses, list | tuple) and all(isinstance(one, int) and 1 <= one <= 604_800 for one in self.pauses)
-        if not right or not self.pauses:
-            raise ValueError(f"WEBHOOKS.pauses must be whole seconds, each from 1 to 604,800, not {self.pauses!r}.")
-        object.__setattr__(self, "pauses", tuple(self.pauses))
-
-
-@dataclass(frozen=True)
-class Api:
-    """What integrations may do. Source: our own; measured, one process answers some 100 calls a second."""
-
-    # Calls of one key in one minute; further ones are refused until the next minute begins.
-    calls_per_minute: int = 3_000
-    # How long the same Idempotency-Key gets the same answer.
-    answers_kept_hours: int = 24
-    # How long a second call with the same Idempotency-Key waits for the first one to end.
-    wait_for_twin_seconds: int = 10
-    # How long the old secret of a key goes on working after it was renewed, unless somebody chooses.
-    old_secret_hours: int = 24
-    # How often, at most, a key's last use is written down.
-    used_every_seconds: int = 60
 
 
 API = Api()
@@ -331,57 +265,6 @@ def use_zone(name: str) -> None:
     """Set the organisation's time zone; called once at start."""
     global ZONE
     ZONE = ZoneInfo(name)
-
-
-def override(module: ModuleType, overrides: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Replace numbers of a policy module by an organisation's own; yield what nobody knows, e.g. 'BANT.colour'.
-
-    Raises ValueError with a sentence for a value that cannot be right.
-    """
-    for table, numbers in overrides.items():
-        current: Any = getattr(module, table, None)
-        if not is_dataclass(type(current)):
-            yield table
-            continue
-        if not isinstance(numbers, Mapping):
-            raise ValueError(f"{table} must be an object of names and values, not {numbers!r}.")  # noqa: TRY004  the start reads ValueError
-        known = {field.name for field in fields(current)} & numbers.keys()
-        yield from (f"{table}.{name}" for name in numbers if name not in known)
-        own = {name: _checked(f"{table}.{name}", numbers[name], like=getattr(current, name)) for name in sorted(known)}
-        setattr(module, table, replace(current, **own))
-
-
-def _checked(name: str, value: Any, *, like: object) -> Any:
-    """Give an organisation's value as the kind of thing that the number is now; raise ValueError for another kind."""
-    if isinstance(like, int):
-        return number(name, value, *_bounds(name), whole=True)
-    if isinstance(like, float):
-        return number(name, value, *_bounds(name))
-    if isinstance(like, frozenset):
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise ValueError(f"{name} must be a list of texts, not {value!r}.")
-        return frozenset(value)
-    # Whole tables are judged row by row by the class they belong to.
-    return value
-
-
-# The least and the most that a number can be, by how its name ends; a century is as far as moments can be computed.
-_BOUNDS: dict[str, tuple[float, float]] = {
-    "_share": (0, 1), "_floor": (0, 1), "_weight": (0, 100), "_points": (0, 1_000), "_score": (0, 100), "_saturation": (0.1, 1_000_000),
-    "activity_days": (0, 36_500), "_days": (1, 36_500), "_days_ago": (1, 36_500), "_hours": (1, 876_000), "_minutes": (0, 1_439),
-}  # fmt: skip
-
-
-def _bounds(name: str) -> tuple[float, float]:
-    return next((bounds for ending, bounds in _BOUNDS.items() if name.endswith(ending)), (1, 1_000_000))
-
-
-def number(name: str, value: Any, least: float, most: float, *, whole: bool = False) -> Any:
-    """Give back a number within its bounds; raise ValueError with a sentence for anything else."""
-    kinds = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
-        raise ValueError(f"{name} must be a {'whole ' if whole else ''}number from {least:g} to {most:,.10g}, not {value!r}.")
-    return value
 
 
 def configure(overrides: Mapping[str, Mapping[str, Any]]) -> list[str]:

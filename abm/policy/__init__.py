@@ -2,15 +2,16 @@
 
 import hashlib
 import json
-import math
 import sys
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from abm.policy.figures import Attribution, Benchmarks, Budgets, Cohorts, Experiments, Forecast, Hybrid
+from abm.policy.journey import Journey
 from crm import policy as crm_policy
-from crm.policy import number, override
+from crm.policy.own import number, override, table
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,6 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }  # fmt: skip
 
 
-def _table(name: str, value: Any, *, known: Collection[str]) -> Mapping[str, Any]:
-    """Give back a table of known names; raise ValueError with a sentence for anything else."""
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{name} must be an object of names and values, not {value!r}.")  # noqa: TRY004  the start reads ValueError
-    if unknown := sorted(value.keys() - known):
-        raise ValueError(f"{name} must have names it knows, not {', '.join(unknown)}.")
-    return value
-
-
 def _kind_weight(kind: str, row: Any) -> KindWeight:
     """Read a row as JSON holds it; raise ValueError for anything else."""
     if isinstance(row, KindWeight):
@@ -99,10 +91,10 @@ class Scoring:
     def __post_init__(self) -> None:
         """Fill in the default tables, and accept kinds as an organisation writes them in JSON."""
         roles = {"decider": 1.5, "buyer": 1.3, "influencer": 1.2, "user": 1.0, "initiator": 1.0, "unknown": 0.8, "anonymous": 0.5}
-        own = _table("SCORING.role_weight", self.role_weight or {}, known=roles.keys())
+        own = table("SCORING.role_weight", self.role_weight or {}, known=roles.keys())
         weights = {name: _hundredths(f"SCORING.role_weight.{name}", weight, *BOUNDS["role_weight"]) for name, weight in own.items()}
         object.__setattr__(self, "role_weight", roles | weights)
-        kinds = _table("SCORING.kinds", self.kinds or _weights(), known=_weights().keys() | WORTH_NOTHING)
+        kinds = table("SCORING.kinds", self.kinds or _weights(), known=_weights().keys() | WORTH_NOTHING)
         object.__setattr__(self, "kinds", {name: _kind_weight(name, row) for name, row in kinds.items()})
         if len({row.half_life_days for row in (self.kinds or {}).values()}) > TERMS:
             raise ValueError(f"SCORING.kinds must have at most {TERMS} different half_life_days: a sum is kept for each.")
@@ -223,205 +215,6 @@ class MyDay:
     pilots_days: int = 14
     # A nightly run that finished longer ago than this makes the page warn.
     night_hours: int = 26
-
-
-@dataclass(frozen=True)
-class Sign:
-    """Evidence of a journey phase: at least so many activities of these kinds within so many days.
-
-    Without kinds those of every kind; with roles only what people in these roles did, without them also anonymous visitors.
-    """
-
-    phase: str
-    at_least: int
-    within_days: int
-    kinds: tuple[str, ...] = ()
-    roles: tuple[str, ...] = ()
-
-
-# More than opening a mail or looking at a page.
-_SERIOUS = ("pricing_view", "download", "email_reply", "call_answered", "meeting", "form_demo_request")
-
-
-def _signs() -> dict[str, Sign]:
-    return {
-        "noticed": Sign("dream", 1, 90),
-        "reading": Sign("research", 4, 45, kinds=("page_view", "email_click")),
-        "material": Sign("research", 1, 60, kinds=("download",)),
-        "events": Sign("research", 1, 90, kinds=("webinar_attended", "event_visit")),
-        "users": Sign("research", 3, 60, roles=("user", "influencer")),
-        "meetings": Sign("consider", 1, 90, kinds=("meeting", "form_demo_request")),
-        "talks": Sign("consider", 2, 60, kinds=("email_reply", "call_answered")),
-        "prices": Sign("compare", 3, 45, kinds=("pricing_view",)),
-        "buyer": Sign("compare", 2, 45, kinds=_SERIOUS, roles=("buyer",)),
-        "decider": Sign("compare", 2, 45, kinds=_SERIOUS, roles=("decider",)),
-    }
-
-
-def _own_sign(code: str, sign: Sign, row: Any) -> Sign:
-    """Give a sign with an organisation's numbers; raise ValueError for anything else."""
-    if isinstance(row, Sign):
-        return row
-    name = f"JOURNEY.signs.{code}"
-    own = _table(name, row, known={"at_least", "within_days"})
-    return replace(
-        sign,
-        at_least=number(f"{name}.at_least", own.get("at_least", sign.at_least), 1, 10_000, whole=True),
-        within_days=number(f"{name}.within_days", own.get("within_days", sign.within_days), 1, SCORING.window_days, whole=True),
-    )
-
-
-@dataclass(frozen=True)
-class Journey:
-    """When an account enters a phase of its journey. Source: the table of the journey in the playbook; the numbers are judgement.
-
-    A phase is entered with as many of its signs as it needs, or by the stage of a deal. It is left only when its signs are
-    gone for `linger_days` more, so that it does not change from day to day.
-    """
-
-    signs: Mapping[str, Sign] | None = None
-    # How many of the three signs of comparing must be there; of the phases before it one is enough.
-    compare_needs_signs: int = 2
-    # The share of what is enough, from which a phase shows as the next one.
-    begun_share: float = 0.5
-    linger_days: int = 14
-    # A deal that stood still for longer says nothing; as long as a confirmation counts at its gate.
-    deal_days: int = 180
-    # Buying lasts so long after a deal is won; then they use what they bought.
-    bought_days: int = 60
-    # Who bought this lately buys again, also when nobody recorded them as customer.
-    customer_days: int = 730
-
-    def __post_init__(self) -> None:
-        """Accept signs as an organisation writes them in JSON: by name, the numbers that differ."""
-        signs = _signs()
-        own = _table("JOURNEY.signs", self.signs or {}, known=signs.keys())
-        object.__setattr__(self, "signs", signs | {code: _own_sign(code, signs[code], row) for code, row in own.items()})
-
-    def needed(self, phase: str) -> int:
-        """Give how many signs a phase needs."""
-        return self.compare_needs_signs if phase == "compare" else 1
-
-    def of_phase(self, phase: str) -> dict[str, Sign]:
-        """Give the signs of a phase by name."""
-        return {code: sign for code, sign in (self.signs or {}).items() if sign.phase == phase}
-
-    def begun_from(self, sign: Sign) -> int:
-        """Give how many activities show that a phase begins."""
-        return max(1, math.ceil(sign.at_least * self.begun_share))
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """What a touch is credited with. Source: playbook, U 40/20/40 and W 30/30/30/10; the half-life is that of the usual tools, a week."""
-
-    half_life_days: int = 7
-    # Each end of a U; the touches between share the rest. Each of the three peaks of a W likewise.
-    u_end_share: float = 0.40
-    w_peak_share: float = 0.30
-
-    def __post_init__(self) -> None:
-        """Refuse shares that leave less than nothing for the other touches."""
-        if 2 * self.u_end_share > 1 or 3 * self.w_peak_share > 1:
-            raise ValueError("ATTRIBUTION.u_end_share must be at most 0.5 and w_peak_share at most a third: together they share one win.")
-
-
-@dataclass(frozen=True)
-class Experiments:
-    """When a test has a winner. Source: playbook, 'n >= 1,000, 7 to 14 days, p < 0.05 or a clear uplift of 10 %'.
-
-    The two ways to win are told apart here: an uplift without p < 0.05 is an indication, for noise has it too.
-    """
-
-    per_arm_at_least: int = 1_000
-    shortest_days: int = 7
-    longest_days: int = 14
-    # 0.05 is the chance of a winner without any difference, 0.80 that of seeing the difference that was planned for.
-    significance_share: float = 0.05
-    power_share: float = 0.80
-    indication_share: float = 0.10
-    # Below this many in the smallest expected cell the normal curve is no longer near enough. Source: Cochran 1954.
-    exact_below_cell: int = 5
-
-
-@dataclass(frozen=True)
-class Benchmarks:
-    """Between what figures usually lie, shown beside ours. Source: the playbook's bands for business-to-business sales."""
-
-    lead_to_opportunity_low_share: float = 0.05
-    lead_to_opportunity_high_share: float = 0.12
-    opportunity_to_won_low_share: float = 0.18
-    opportunity_to_won_high_share: float = 0.30
-    cycle_low_days: int = 30
-    cycle_high_days: int = 180
-    ltv_to_cac_low: float = 3.0
-    ltv_to_cac_high: float = 7.0
-    # MQL to SQL: at or below the first something is broken, above the second the channel deserves more money.
-    mql_to_sql_alarm_share: float = 0.02
-    mql_to_sql_scale_share: float = 0.30
-    # Open pipeline for each euro of the target that is still to be won. Source: judgement.
-    coverage_low: float = 3.0
-    coverage_high: float = 5.0
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What an open deal is worth. Source: the organisation's own share won once enough were decided, else judgement."""
-
-    mql_won_share: float = 0.02
-    sql_won_share: float = 0.10
-    opportunity_won_share: float = 0.25
-    proposal_won_share: float = 0.50
-    # Decided deals that passed a stage, from which on their own share counts.
-    own_history_deals: int = 50
-
-
-@dataclass(frozen=True)
-class Budgets:
-    """How the budget is shared out, and when a channel deserves more. Source: playbook, 60/25/15."""
-
-    proven_share: float = 0.60
-    scaling_share: float = 0.25
-    experiment_share: float = 0.15
-    # A part that is off its share by more than this is said to be. Source: judgement.
-    off_share: float = 0.05
-    # Both the conversion and the lifetime value of a channel are higher than the average by this.
-    lift_share: float = 0.30
-    # With fewer decided leads nothing is advised. Source: judgement.
-    advice_from_deals: int = 30
-
-
-@dataclass(frozen=True)
-class Cohorts:
-    """When a cohort is ripe. Source: judgement; below it, what is open can still turn the figure."""
-
-    ripe_open_share: float = 0.10
-    # A customer's life is looked at in years of twelve months from the first win.
-    year_months: int = 12
-
-
-@dataclass(frozen=True)
-class Hybrid:
-    """From when a signal speaks for business customers, and below what for consumers. Source: the playbook's eight questions, bounds are judgement."""
-
-    deciders_b2b: float = 2.0
-    deciders_b2c: float = 1.2
-    cycle_b2b_days: int = 30
-    cycle_b2c_days: int = 7
-    value_b2b: float = 5_000.0
-    value_b2c: float = 500.0
-    pilot_b2b_share: float = 0.10
-    pilot_b2c_share: float = 0.01
-    free_mail_b2b_share: float = 0.20
-    free_mail_b2c_share: float = 0.60
-    contract_b2b_share: float = 0.20
-    contract_b2c_share: float = 0.02
-    talks_b2b_share: float = 0.50
-    talks_b2c_share: float = 0.10
-    # So many of the answered signals on one side make a segment that; else it is hybrid.
-    verdict_share: float = 0.70
-    # With fewer deals nothing is said of a segment.
-    least_deals: int = 5
 
 
 # The phase in which a deal of a stage puts its account.
