@@ -195,7 +195,7 @@ FORMAT_MODULE_PATH = ["config.formats"]
 PHONENUMBER_DEFAULT_REGION = env.str("PHONE_REGION", default="NL")
 
 # Numbers of the playbook that this organisation changed, as JSON, e.g. {"crm": {"BANT": {"stale_after_days": 120}}};
-# crm/policy.py and abm/policy.py name them all, and an unknown name or a wrong value stops the start.
+# crm/policy/ and abm/policy/ name them all, and an unknown name or a wrong value stops the start.
 QUORUM_POLICY = numbers("QUORUM_POLICY")
 
 # --- mail ------------------------------------------------------------------------------------------
