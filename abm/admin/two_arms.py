@@ -39,7 +39,7 @@ def figures(compared: Comparison) -> list[tuple[Any, Any]]:
     return [
         (_("difference"), points % {"difference": signed(compared.difference), "low": signed(low), "high": signed(high)}),
         (_("uplift"), f"{signed(compared.uplift)} %" if compared.uplift is not None else "–"),
-        (_("test"), f"{rates.p_in_words(compared.p_value)} ({test})"),
+        (_("significance test"), f"{rates.p_in_words(compared.p_value)} ({test})"),
     ]
 
 

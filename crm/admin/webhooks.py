@@ -237,7 +237,7 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     """Deliveries of events to webhooks."""
 
     place = Place("settings", 9, "outbox")
-    list_display = ["event_type", "subject", "webhook", "state_shown", "attempts", "last_at", "last_status", "last_error", "next_at"]
+    list_display = ["event_type", "subject_shown", "webhook", "state_shown", "attempts", "last_at", "last_status", "last_error", "next_at"]
     list_display_links = ["event_type"]
     list_select_related = ["event", "webhook"]
     list_filter = [ProgressFilter, "webhook"]

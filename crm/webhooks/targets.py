@@ -112,6 +112,7 @@ _WRAPPING = tuple(
             "fec0::/10",  # site-local (RFC 3879)
             "192.88.99.0/24",  # 6to4 relays (RFC 7526)
             "100.64.0.0/10",  # shared by carriers (RFC 6598)
+            "192.0.0.0/24",  # for protocols (RFC 6890); Pythons differ on which of them are private
         ),
     )
 )

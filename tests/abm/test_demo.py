@@ -295,7 +295,8 @@ def test_one_list_of_twenty_is_active_with_a_comparison_group_and_one_is_a_draft
     assert (active.slots.count(), draft.slots.count()) == (20, 19)
     assert active.owner.username == logins.SELLERS["lead"]
     assert active.team != draft.team
-    assert ComparisonAccount.objects.filter(target_list=active).count() == 20
+    # As many of the other accounts as are alike enough, up to four for each on the list.
+    assert ComparisonAccount.objects.filter(target_list=active).count() == 22
     assert (draft.slots.filter(is_pinned=True).count(), draft.rejections.count()) == (1, 1)
 
 

@@ -182,7 +182,7 @@ def test_an_old_token_is_refused_and_what_nobody_can_ask_for_is_let_go(rep, acco
 def test_what_is_no_token_is_refused_by_name(rep, since):
     answer = api_client(rep).get(f"/api/v1/contacts/changes?since={since}")
 
-    assert (answer.status_code, [*answer.json()["detail"]]) == (400, ["since"])
+    assert (answer.status_code, [one["path"] for one in answer.json()["errors"]]) == (400, ["since"])
 
 
 @pytest.mark.postgres

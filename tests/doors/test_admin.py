@@ -160,7 +160,7 @@ def test_sidebar_of_a_rep_starts_with_the_work_and_hides_what_is_not_allowed(rep
             "My day", "Accounts", "Contacts", "DMU roles", "Opportunities", "Pipeline", "Tasks", "Job changes", "Target lists", "Duplicates",
         ],
         "What happened": ["Activities", "Deliveries", "Delivery reports", "Suppressions", "Deliverability", "Merges"],
-        "Marketing": ["Reports", "Weekly reports", "Ideal customer profile", "Score history", "Journey"],
+        "Marketing": ["Reports", "Weekly reports", "Ideal customer profile", "Score history", "Journey", "Experiments"],
         "Data": ["Import", "Exports", "Nightly runs"],
         "Settings": ["Teams", "Products"],
     }  # fmt: skip

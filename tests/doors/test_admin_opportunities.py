@@ -104,11 +104,26 @@ def test_pilot_starts_on_the_deals_page_and_gets_one_verdict(rep_client: Client,
 
 
 def deal_form(deal: crm.Opportunity, **facts: object) -> dict[str, Any]:
-    return {"name": deal.name, "currency": "EUR", "owner": deal.owner_id or "", "amount": "", "expected_close_on": ""} | facts
+    return {
+        "name": deal.name,
+        "currency": "EUR",
+        "owner": deal.owner_id or "",
+        "kind": deal.kind,
+        "amount": "",
+        "expected_close_on": "",
+    } | facts
 
 
 def test_deal_begins_for_an_account_in_sight(rep_client: Client, rep: User, account: Account) -> None:
-    form = {"account": account.pk, "name": "Grote order", "stage": "mql", "currency": "EUR", "amount": "1500", "owner": rep.pk}
+    form = {
+        "account": account.pk,
+        "name": "Grote order",
+        "stage": "mql",
+        "kind": "new",
+        "currency": "EUR",
+        "amount": "1500",
+        "owner": rep.pk,
+    }
     stranger = make.AccountFactory()
 
     rep_client.post(link(crm.Opportunity, "add"), form | {"account": stranger.pk})
