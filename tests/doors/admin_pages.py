@@ -162,7 +162,7 @@ OF_ITS_OWNER: dict[type[Model], Maker] = {
         kind="monthly",
         user=account.owner,
         first_day=date(2020, 1, 1) + timedelta(days=next(NUMBER)),
-        last_day=date(2026, 1, 31),
+        last_day=date(2099, 1, 31),
         content='{"cohorts": [], "currency": "EUR", "customers": []}',
         made_at=AT,
     ),
