@@ -22,7 +22,7 @@ from crm import api_keys
 from crm.api.rows import Plan
 from crm.models import ApiKey
 
-LARGEST_ID, LARGEST_INTEGER = 2**63 - 1, 2**31 - 1
+LARGEST_ID = 2**63 - 1
 
 
 # --- who may ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.db.models import CharField
+from django.db.models import CharField, PositiveIntegerField, PositiveSmallIntegerField
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import build_bearer_security_scheme_object
@@ -12,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers
 
 from crm.api.bodies import PROBLEM
-from crm.api.contract import LARGEST_ID, LARGEST_INTEGER, scopes_for
+from crm.api.contract import LARGEST_ID, scopes_for
 from crm.api.schema_examples import EXAMPLES, REFUSALS
 
 _HEADERS = {
@@ -99,17 +99,27 @@ class Schema(AutoSchema):
 
     def _insert_field_validators(self, field: Any, schema: dict[str, Any]) -> None:
         super()._insert_field_validators(field, schema)
-        if schema.get("minimum") == 0 and schema.get("maximum") == LARGEST_ID:
+        if (most := _LARGEST.get(type(_column(field)))) and "maximum" in schema:
             # SQLite would take more than PostgreSQL does; the document is one for both.
-            schema["maximum"] = LARGEST_INTEGER
+            schema["maximum"] = most
+            schema.pop("format", None)
         if field.read_only and schema.get("format") == "email" and _may_be_empty(field):
             del schema["format"]
 
 
+# The most that every database can hold.
+_LARGEST: dict[type, int] = {PositiveSmallIntegerField: 2**15 - 1, PositiveIntegerField: 2**31 - 1}
+
+
+def _column(field: Any) -> Any:
+    """Find the column that a field of a form shows; None for what is none."""
+    model = getattr(getattr(field.parent, "Meta", None), "model", None)
+    return next((one for one in model._meta.fields if one.name == field.source), None) if model else None
+
+
 def _may_be_empty(field: Any) -> bool:
     """Say whether a field shows a column that may hold an empty text."""
-    model = getattr(getattr(field.parent, "Meta", None), "model", None)
-    column = next((one for one in model._meta.fields if one.name == field.source), None) if model else None
+    column = _column(field)
     return isinstance(column, CharField) and column.blank
 
 
