@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils.timezone import now
+from django.utils.timezone import localdate, now
 
 from crm import opportunities
 from crm.admin.board_cards import short
@@ -219,7 +219,7 @@ def test_won_asks_for_the_day_and_says_what_is_wrong_with_it(rep_client: Client,
     assert refused["said"] == "The close date lies in the future."
     assert f'value="{tomorrow}"' in refused["dialog"]
 
-    moved(rep_client, deal, "won", asked="1", closed_on=now().date().isoformat())
+    moved(rep_client, deal, "won", asked="1", closed_on=localdate().isoformat())
     deal.refresh_from_db()
     assert deal.stage == "won"
 
