@@ -3,7 +3,7 @@
 ./dev bench api_lists [--contacts 100000] [--page 10000] [--rounds 300]
 
 DATABASE_URL names a PostgreSQL server; a database of its own is made and dropped. Both are answered by the same gunicorn, in turns, so
-that a slow moment of the machine hits both. The key is a team lead's, who sees one team of eight, so rights are part of the SQL.
+that a slow moment of the machine hits both. The key is a team lead's, who sees little more than half, so rights are part of the SQL.
 """
 
 import argparse
@@ -46,10 +46,18 @@ def main() -> None:
     try:
         user = many_records.people()["lead"]
         many_records.grow(1, wanted.contacts // 5)
+        widen(user)
         is_good = report(user, page=wanted.page, rounds=wanted.rounds)
     finally:
         connection.creation.destroy_test_db(connection.settings_dict["NAME"], verbosity=0)
     sys.exit(0 if is_good else 1)
+
+
+def widen(user: User) -> None:
+    """Hand every second account to the user's team: page 10,000 is then within sight, and still half is not."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE crm_account SET team_id = %s WHERE id %% 2 = 0", [user.team_id])
+        cursor.execute("VACUUM ANALYZE crm_account")
 
 
 def report(user: User, *, page: int, rounds: int) -> bool:

@@ -3,7 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q
+
+from crm.prepared import Prepared
 
 
 class OneQueryBackend(ModelBackend):
@@ -18,7 +21,20 @@ class OneQueryBackend(ModelBackend):
         return set(user_obj._perm_cache)
 
     def _read(self, user: Any) -> set[str]:
-        names = ("content_type__app_label", "codename")
-        every = Permission.objects.order_by().values_list(*names)
-        given = every if user.is_superuser else every.filter(user=user).union(every.filter(group__user=user))
+        given = _EVERY.rows() if user.is_superuser else _GIVEN.rows(user.pk, user.pk)
         return {f"{app}.{codename}" for app, codename in given}
+
+
+def _every() -> Any:
+    return Permission.objects.order_by().values_list("content_type__app_label", "codename")
+
+
+def _given(user: int, member: int) -> Any:
+    """Select what a user was given, and what the user's groups were; as two sets, which PostgreSQL plans in a tenth of the time of a union."""
+    own = Permission.user_set.through.objects.filter(user=user).values("permission")
+    groups = Group.user_set.through.objects.filter(user=member).values("group")
+    of_groups = Permission.group_set.through.objects.filter(group__in=groups).values("permission")
+    return _every().filter(Q(pk__in=own) | Q(pk__in=of_groups))
+
+
+_EVERY, _GIVEN = Prepared(_every), Prepared(_given, int, int)

@@ -67,6 +67,7 @@ class AccountViewSet(ReadViewSet):
     """Companies, with their owner and team."""
 
     scope = "accounts"
+    is_prepared = True
     also_shows = {"coverage": ("contacts:read",)}
     queryset = Account.objects.all()
     serializer_class = AccountSerializer

@@ -174,6 +174,7 @@ class ActivityViewSet(ReadViewSet):
     """What people of accounts did, and what we did with them."""
 
     scope = "activities"
+    is_prepared = True
     queryset = Activity.objects.all()
     serializer_class = ActivitySerializer
     filterset_class = ActivityFilter

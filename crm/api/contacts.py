@@ -42,6 +42,7 @@ class PersonViewSet(ReadViewSet):
     """People, whatever their job."""
 
     scope = "contacts"
+    is_prepared = True
     queryset = Person.objects.all()
     serializer_class = PersonSerializer
     filterset_class = PersonFilter
@@ -139,6 +140,7 @@ class ContactViewSet(ReadViewSet):
     """People's jobs at accounts."""
 
     scope = "contacts"
+    is_prepared = True
     queryset = Contact.objects.select_related("person")
     serializer_class = ContactSerializer
     filterset_class = ContactFilter

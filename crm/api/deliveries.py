@@ -36,6 +36,7 @@ class DeliveryViewSet(ReadViewSet):
     """Mails that we sent."""
 
     scope = "deliverability"
+    is_prepared = True
     queryset = Delivery.objects.all()
     serializer_class = DeliverySerializer
     filterset_class = DeliveryFilter

@@ -169,13 +169,19 @@ def _address(method: Callable[..., Response]) -> str:
 class ReadViewSet(RecordViewSet):
     """A resource with a list and a detail."""
 
+    # Nothing but the model's columns and who may see them decides the list: neither the day nor the settings.
+    is_prepared: ClassVar[bool] = False
+
     def list(self, request) -> Response:
         """Answer one page of the records that the caller may see, and that pass the filters."""
-        form, pages = cast(serializers.Serializer, self.get_serializer()), cast(KeysetPagination, self.paginator)
-        records = self.filter_queryset(self.get_queryset())
-        names = asked_fields(request, list(form.fields))
-        plan = rows.plan(form, names, records.model)
-        page = pages.paginate_queryset(records, request, self, plan=plan)
+        form: Any = self.get_serializer_class()
+        model: Any = self.queryset.model  # type: ignore[arg-type, union-attr]  # taken for a manager
+        pages = cast(KeysetPagination, self.paginator)
+        names = asked_fields(request, rows.shown_by(form))
+        plan = rows.plan(form, tuple(names), model)
+        page = pages.plain_page(request, self, plan) if plan else None
+        if page is None:
+            page = pages.paginate_queryset(self.filter_queryset(self.get_queryset()), request, self, plan=plan)
         return self.get_paginated_response(plan.show(page) if plan else self._shown(page, names))
 
     def _shown(self, page: Sequence[Model], names: Sequence[str]) -> Any:
