@@ -60,7 +60,7 @@ def match(text: str) -> Account | None:
 
 def _former(domains: Iterable[str]) -> "QuerySet[Merge]":
     """Select the merges of accounts that had these domains: nobody else may have them while the merge stands."""
-    return Merge.objects.standing().filter(folded_domain__in=domains)
+    return Merge.objects.standing().filter(folded_domain__among=domains)
 
 
 def open(*, at: datetime, by: User | None = None, **facts: object) -> Account:
@@ -128,9 +128,10 @@ def judge_many(rows: Sequence[Mapping[str, Any]]) -> list[bulk.Reasons]:
     """Say for each row what `open` would refuse, by field; nothing where it would not. Of equal rows the first is right."""
     domains = {domain for row in rows if (domain := _domain(row))}
     ids = {row["external_id"] for row in rows if row.get("external_id")}
-    taken = set(Account.objects.filter(domain__in=domains).values_list("domain", flat=True))
+    sources = {row.get("source", "") for row in rows}
+    taken = set(Account.objects.filter(domain__among=domains).values_list("domain", flat=True))
     taken |= set(_former(domains).values_list("folded_domain", flat=True))
-    known = set(Account.objects.filter(external_id__in=ids).values_list("source", "external_id"))
+    known = set(Account.objects.filter(source__in=sources, external_id__among=ids).values_list("source", "external_id"))
     found = []
     for row in rows:
         wrong = _wrong_facts(row) | _wrong_domain(row.get("domain", ""))

@@ -79,9 +79,12 @@ def record_many(rows: Sequence[NewActivity], *, source: str, at: datetime, by: U
     ordered = sorted(enumerate(rows), key=lambda pair: (pair[1].external_id, pair[0]))
     with transaction.atomic():
         watched = {index: row for index, row in enumerate(rows) if row.kind in machine_made.WATCHED and row.contact_id}
-        verdicts.hold({row.account_id for row in watched.values()}, {row.contact_id for row in watched.values() if row.contact_id})
+        people = {row.contact_id for row in watched.values() if row.contact_id}
+        verdicts.share({row.account_id for row in watched.values()}, people)
         outcomes = [done for chunk in _chunks(ordered) for done in _record_chunk(chunk, source=source, at=at, by=by)]
         made = {done.index for done in outcomes if done.created}
+        # Shared until here; from here on whoever recorded of them, too, waits, and then sees these rows.
+        verdicts.claim(people)
         new = (verdicts.Touched(row.contact_id or 0, row.occurred_at) for index, row in watched.items() if index in made)
         activity_changes.tell(verdicts.judge_again(new) | {rows[index].account_id for index in made})
     return sorted(outcomes, key=lambda done: done.index)
@@ -127,8 +130,23 @@ def _insert(new: dict[int, "_Fresh"], *, source: str, at: datetime, by: User | N
         return {index: known.get(row.external_id) or ids[index] for index, row in new.items()}, set(fresh)
 
 
+# One look into the index per id: as a list, the planner reads the table through until it has figures of it.
+_KNOWN = """
+    SELECT external_id, id FROM (
+        SELECT asked.external_id, (SELECT there.id FROM crm_activity AS there WHERE there.source = %s
+            AND there.external_id = asked.external_id AND there.external_id <> '') AS id
+        FROM unnest(%s::text[]) AS asked (external_id)
+    ) AS each WHERE id IS NOT NULL
+"""
+
+
 def _known(source: str, external_ids: list[str]) -> dict[str, int]:
-    return dict(Activity.objects.filter(source=source, external_id__in=external_ids).values_list("external_id", "id"))
+    """Give the activities of a source that are there already, by their ids at the source."""
+    if connection.vendor != "postgresql":
+        return dict(Activity.objects.filter(source=source, external_id__among=external_ids).values_list("external_id", "id"))
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [source, external_ids])
+        return dict(cursor.fetchall())
 
 
 _WRITTEN = (

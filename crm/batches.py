@@ -158,6 +158,10 @@ def _changed(kind: Kind, index: int, row: Row, record: Any, *, at: datetime, by:
     return Result(index, UPDATED, record.pk)
 
 
+def _sources(rows: Mapping[int, Row]) -> set[str]:
+    return {row.get("source", "") for row in rows.values()}
+
+
 # --- contacts --------------------------------------------------------------------------------------
 _OF_PERSON = ("given_name", "family_name", "language")
 _OF_JOB = ("email", "phone", "job_title", "function", "legal_basis")
@@ -168,7 +172,7 @@ def _match_contacts(rows: Mapping[int, Row]) -> dict[int, Contact]:
     ids = {row["external_id"] for row in rows.values() if row.get("external_id")}
     emails = {row["email"].lower() for row in rows.values() if row.get("email")}
     people = Contact.objects.select_related("person").annotate(address=Lower("email"))
-    by_id = {(one.source, one.external_id): one for one in people.filter(external_id__in=ids)}
+    by_id = {(one.source, one.external_id): one for one in people.filter(source__in=_sources(rows), external_id__among=ids)}
     homes = {row.get("account") for row in rows.values() if type(row.get("account")) is int}
     by_email = {(one.account_id, one.email.lower()): one for one in people.filter(address__in=emails, account__in=homes)}
     found = {}
@@ -230,8 +234,8 @@ def _match_accounts(rows: Mapping[int, Row]) -> dict[int, Account]:
     """Find accounts by their id at the source, else by their web domain."""
     ids = {row["external_id"] for row in rows.values() if row.get("external_id")}
     domains = {index: accounts.registrable_domain(row.get("domain", "")) for index, row in rows.items()}
-    by_id = {(one.source, one.external_id): one for one in Account.objects.filter(external_id__in=ids)}
-    by_domain = {one.domain: one for one in Account.objects.filter(domain__in=set(domains.values()) - {""})}
+    by_id = {(one.source, one.external_id): one for one in Account.objects.filter(source__in=_sources(rows), external_id__among=ids)}
+    by_domain = {one.domain: one for one in Account.objects.filter(domain__among=set(domains.values()) - {""})}
     found = {}
     for index, row in rows.items():
         one = by_id.get((row.get("source", ""), row.get("external_id") or ""))

@@ -153,7 +153,7 @@ def _join(known: dict[str, Lead], win: Win, report: FileReport) -> None:
 
 def _write(leads: Sequence[Lead], report: FileReport, *, source: str, currency: str, at: datetime) -> None:
     ids = [lead.external_id for lead in leads]
-    there = set(Opportunity.objects.filter(source=source, external_id__in=ids).values_list("external_id", flat=True))
+    there = set(Opportunity.objects.filter(source=source, external_id__among=ids).values_list("external_id", flat=True))
     fresh = [lead for lead in leads if lead.external_id not in there]
     report.created += len(fresh)
     report.unchanged += len(leads) - len(fresh)
@@ -167,7 +167,7 @@ def _write(leads: Sequence[Lead], report: FileReport, *, source: str, currency: 
 def _accounts(wins: Sequence[Win], *, source: str, currency: str, at: datetime) -> dict[str, Account]:
     """Give each customer an account; the first deal says what it is."""
     wanted = {win.customer: win for win in reversed(wins)}
-    there = {row.external_id: row for row in Account.objects.filter(source=source, external_id__in=wanted)}
+    there = {row.external_id: row for row in Account.objects.filter(source=source, external_id__among=wanted)}
     fresh = Account.objects.bulk_create(_account(win, source, currency) for name, win in wanted.items() if name not in there)
     bulk.begin_history(Account, [row.pk for row in fresh], at=at, reason=f"import from {source}")
     return there | {row.external_id: row for row in fresh}

@@ -13,6 +13,7 @@ from crm.models import Account, Contact, Opportunity
 Wrong = tuple[str, str]
 # Clocks differ: a little ahead is accepted, tomorrow is not.
 AHEAD = timedelta(minutes=10)
+_TWO_DAYS = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,8 @@ def _wrong_moment(row: NewActivity, at: datetime) -> Wrong | None:
 
 def _too_old(row: NewActivity, oldest: date | None) -> Wrong | None:
     """Refuse what the next night would delete; sent again after that, it would count a second time."""
-    if oldest is None or policy.day_of(row.occurred_at) >= oldest:
+    # Two days on either side, no time zone makes it another day: which day it is takes longer to tell than all else here.
+    if oldest is None or row.occurred_at.date() > oldest + _TWO_DAYS or policy.day_of(row.occurred_at) >= oldest:
         return None
     return "occurred_at", _("Activities older than %(days)d days are not kept.") % {"days": policy.RETENTION.activity_days}
 

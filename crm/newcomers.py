@@ -133,7 +133,7 @@ def _taken(rows: Sequence[NewContact]) -> tuple[set[tuple[int, str]], set[tuple[
     emails = {row.email.strip().lower() for row in rows if row.email}
     ids = {row.external_id for row in rows if row.external_id}
     there = Contact.objects.annotate(address=Lower("email")).filter(address__in=emails, account__in={row.account_id for row in rows})
-    known = Contact.objects.filter(external_id__in=ids, source__in={row.source for row in rows})
+    known = Contact.objects.filter(external_id__among=ids, source__in={row.source for row in rows})
     return set(there.values_list("account_id", "address").order_by()), set(known.values_list("source", "external_id").order_by())
 
 

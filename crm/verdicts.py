@@ -1,7 +1,8 @@
 """Verdicts on activities, kept right whatever the order in which they arrive: judged again, counts taken back or given back.
 
-Whoever records, corrects or deletes holds the contacts first, then the activities, each in the order of their ids:
-two clicks of one burst that arrive at once then see each other.
+Whoever corrects or deletes holds the contacts first, then the activities, each in the order of their ids. Whoever records
+shares the contacts, writes, and claims them only to judge: nobody waits while another writes, and of two halves of a burst
+that arrive at once the one that is judged last is judged with the other.
 """
 
 from collections import defaultdict
@@ -33,8 +34,7 @@ class Touched:
 class _Window:
     """A stretch of one contact's time: what in it may be judged otherwise now, and as far around it as that depends on."""
 
-    def __init__(self, contact_id: int, first: datetime, last: datetime) -> None:
-        reach = timedelta(seconds=policy.MACHINE_MADE.reach_seconds)
+    def __init__(self, contact_id: int, first: datetime, last: datetime, *, reach: timedelta) -> None:
         self.contact_id, self.first, self.last = contact_id, first - reach, last + reach
         self.around = (self.first - reach, self.last + reach)
 
@@ -54,12 +54,22 @@ def hold(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
 
     On PostgreSQL the accounts are kept from being merged first: a merge takes accounts before contacts, too.
     """
-    contacts = sorted(set(contact_ids))
-    if not contacts:
-        return
+    contacts = set(contact_ids)
+    if contacts and connection.vendor == "postgresql":
+        Account.objects.filter(pk__among=set(account_ids)).held()
+    claim(contacts)
+
+
+def share(account_ids: Iterable[int], contact_ids: Iterable[int]) -> None:
+    """Keep these accounts and contacts as they are found until the transaction ends, while others write activities of theirs, too."""
     if connection.vendor == "postgresql":
         Account.objects.filter(pk__among=set(account_ids)).held()
-    for some in bulk.chunks(contacts, policy.RECORDING.rows_per_statement):
+        Contact.objects.filter(pk__among=set(contact_ids)).held()
+
+
+def claim(contact_ids: Iterable[int]) -> None:
+    """Have everybody else wait who writes activities of these contacts and wants to judge them, until the transaction ends."""
+    for some in bulk.chunks(sorted(set(contact_ids)), WINDOWS_PER_STATEMENT[connection.vendor]):
         list(Contact.objects.filter(pk__among=some).claimed().order_by("pk").values_list("pk"))
 
 
@@ -94,15 +104,17 @@ def _windows(what: Iterable[Touched]) -> Iterator[_Window]:
     moments: dict[int, list[datetime]] = defaultdict(list)
     for each in what:
         moments[each.contact_id].append(each.at)
-    apart = timedelta(seconds=4 * policy.MACHINE_MADE.reach_seconds)
+    reach = timedelta(seconds=policy.MACHINE_MADE.reach_seconds)
+    apart = 4 * reach
     for contact_id in sorted(moments):
-        first = last = min(moments[contact_id])
-        for at in sorted(moments[contact_id]):
+        in_order = sorted(moments[contact_id])
+        first = last = in_order[0]
+        for at in in_order:
             if at - last > apart:
-                yield _Window(contact_id, first, last)
+                yield _Window(contact_id, first, last, reach=reach)
                 first = at
             last = at
-        yield _Window(contact_id, first, last)
+        yield _Window(contact_id, first, last, reach=reach)
 
 
 class _Near(NamedTuple):

@@ -1,6 +1,6 @@
 """Accounts: the companies we sell to or want to sell to."""
 
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
@@ -18,8 +18,28 @@ from crm.models.changes import serial_field
 from crm.models.histories import WithKey
 from crm.models.users import Sight, Team, User, owned_within_sight, sight
 
+_Record = TypeVar("_Record", bound=models.Model)
 
-class AccountQuerySet(models.QuerySet["Account"]):
+
+class HoldableQuerySet(models.QuerySet[_Record]):
+    """Records that others hang rows on."""
+
+    def held(self) -> list[int]:
+        """Keep these records from being deleted, merged or erased until the transaction ends, and give their ids, the lowest first.
+
+        Whoever writes rows that hang on a record holds it first; many may at once. The database would do it at the
+        commit, and wait there for somebody who deletes the record, and who waits for these rows.
+        """
+        try:
+            sql, values = self.order_by("pk").values_list("pk").query.sql_with_params()
+        except EmptyResultSet:
+            return []
+        with connection.cursor() as cursor:
+            cursor.execute(f"{sql} FOR KEY SHARE" if connection.vendor == "postgresql" else sql, values)
+            return [pk for (pk,) in cursor.fetchall()]
+
+
+class AccountQuerySet(HoldableQuerySet["Account"]):
     """Accounts as sales people speak of them."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:
@@ -33,20 +53,6 @@ class AccountQuerySet(models.QuerySet["Account"]):
     def approachable(self) -> Self:
         """Keep those that marketing may work on: not opted out, no competitor, no contract conflict."""
         return self.filter(opted_out_at=None, contract_conflict=False).exclude(status=Account.Status.COMPETITOR)
-
-    def held(self) -> list[int]:
-        """Keep these accounts from being deleted or merged until the transaction ends, and give their ids, the lowest first.
-
-        Whoever writes rows that hang on an account holds it first. The database would do it at the commit, and wait
-        there for somebody who deletes the account, and who waits for these rows.
-        """
-        try:
-            sql, values = self.order_by("pk").values_list("pk").query.sql_with_params()
-        except EmptyResultSet:
-            return []
-        with connection.cursor() as cursor:
-            cursor.execute(f"{sql} FOR KEY SHARE" if connection.vendor == "postgresql" else sql, values)
-            return [pk for (pk,) in cursor.fetchall()]
 
 
 def within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
@@ -66,26 +72,48 @@ def within_sight(user: User | AnonymousUser, *, at: str = "") -> Q:
 
 @models.BigAutoField.register_lookup
 @models.BigIntegerField.register_lookup
+@models.CharField.register_lookup
 class Among(In):
     """`in` a subquery or a list, in the form that PostgreSQL looks up in the index, whatever else it would rather walk through.
 
     It looks up a subquery in an index also where that is one side of an "or"; and of rows known by their keys it reads
     these, where by its guess it would follow the index of the order until it met enough of them.
+    An empty text is among no texts: those are indexed where they are not empty, and of more than a hundred values the
+    planner does not see for itself that none is.
     """
 
     lookup_name = "among"
 
+    def get_prep_lookup(self) -> Any:
+        """Take numbers and texts as they are: to ask the field of each of thousands takes as long as to look them up."""
+        if self.rhs_is_direct_value() and all(type(one) in (int, str) for one in self.rhs):
+            return self.rhs
+        return super().get_prep_lookup()
+
     def process_rhs(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
-        """Give a list as one array, which the planner takes for a few rows."""
+        """Give a list as one array: of numbers the planner takes it for a few, of texts PostgreSQL makes a table to look in."""
         if connection.vendor == "postgresql" and self.rhs_is_direct_value() and self.rhs:
+            if self._is_of_texts():
+                return "(%s::text[])", [sorted(self.rhs)]
             # As text: the driver takes a list apart number by number.
-            return "(SELECT unnest(%s::bigint[]))", [f"{{{','.join(map(str, self.rhs))}}}"]
-        rhs: tuple[str, Any] = super().process_rhs(compiler, connection)
-        return rhs
+            return "(ARRAY(SELECT unnest(%s::bigint[])))", [f"{{{','.join(map(str, self.rhs))}}}"]
+        sql, values = super().process_rhs(compiler, connection)
+        return (f"(ARRAY{sql})" if connection.vendor == "postgresql" else sql), values
+
+    def as_sql(self, compiler: Any, connection: BaseDatabaseWrapper) -> tuple[str, Any]:
+        """Say of texts, too, that they are not empty."""
+        sql, values = super().as_sql(compiler, connection)
+        if not self._is_of_texts():
+            return sql, values
+        column, more = self.process_lhs(compiler, connection)
+        return f"({column} <> '' AND {sql})", [*more, *values]
 
     def get_rhs_op(self, connection: BaseDatabaseWrapper, rhs: str) -> str:
-        """Compare with an array of the subquery where the database knows arrays."""
-        return f"= ANY(ARRAY{rhs})" if connection.vendor == "postgresql" else super().get_rhs_op(connection, rhs)
+        """Compare with an array where the database knows arrays."""
+        return f"= ANY{rhs}" if connection.vendor == "postgresql" else super().get_rhs_op(connection, rhs)
+
+    def _is_of_texts(self) -> bool:
+        return isinstance(self.lhs.output_field, models.CharField)
 
 
 class Account(models.Model):

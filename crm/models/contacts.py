@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from phonenumber_field.modelfields import PhoneNumberField
 from simple_history.models import HistoricalRecords
 
-from crm.models.accounts import Account, within_sight
+from crm.models.accounts import Account, HoldableQuerySet, within_sight
 from crm.models.changes import serial_field
 from crm.models.deliverability import Suppression
 from crm.models.histories import WithKey
@@ -61,7 +61,7 @@ def full_name(given_name: str, family_name: str) -> str:
     return " ".join(filter(None, [given_name, family_name])) or str(_("(erased)"))
 
 
-class ContactQuerySet(models.QuerySet["Contact"]):
+class ContactQuerySet(HoldableQuerySet["Contact"]):
     """Contacts as sales people speak of them."""
 
     def visible_to(self, user: User | AnonymousUser) -> Self:

@@ -38,7 +38,7 @@ def write_surroundings(found: Sheets, *, at: datetime) -> Known:
 
 def write_deals(deals: Sequence[DealFacts], *, known: Known, report: FileReport, at: datetime) -> None:
     """Write the deals that are not there yet, with their stage moves and a first line in their history."""
-    rows = Opportunity.objects.filter(source=SOURCE, external_id__in=[deal.external_id for deal in deals])
+    rows = Opportunity.objects.filter(source=SOURCE, external_id__among=[deal.external_id for deal in deals])
     there = {row.external_id: row for row in rows}
     fresh = []
     for deal in deals:
@@ -125,7 +125,7 @@ def _give_roles(roles: Mapping[User, Iterable[str]]) -> None:
 
 
 def _write_accounts(found: Sheets, sellers: Mapping[str, User], *, at: datetime) -> dict[str, Account]:
-    rows = Account.objects.filter(source=SOURCE, external_id__in=[facts.name for facts in found.accounts])
+    rows = Account.objects.filter(source=SOURCE, external_id__among=[facts.name for facts in found.accounts])
     there = {row.external_id: row for row in rows}
     owners, customers = _owners(found.deals), {deal.account for deal in found.deals if deal.stage == Stage.WON}
     fresh = [

@@ -51,7 +51,7 @@ class ActivityWriter:
         seen = Contact.objects.visible_to(self.upload.owner).order_by("left_on", "pk")
         ids = {facts.contact_external_id for facts in rows if facts.contact_external_id}
         emails = {facts.contact_email for facts in rows if facts.contact_email}
-        by_id = seen.filter(source=self.upload.source, external_id__in=ids)
+        by_id = seen.filter(source=self.upload.source, external_id__among=ids)
         self._by_id = {name: (pk, account) for name, pk, account in by_id.values_list("external_id", "pk", "account_id")}
         self._by_email: dict[str, list[tuple[int, int]]] = {}
         by_email = seen.annotate(address=Lower("email")).filter(address__in=emails)
@@ -61,7 +61,7 @@ class ActivityWriter:
     def _known(self, rows: Sequence[ActivityFacts]) -> dict[str, int | None]:
         """Give the activities that are recorded already, with the line if it was this import that did."""
         ids = [facts.external_id for facts in rows]
-        there = dict(Activity.objects.filter(source=self.upload.source, external_id__in=ids).values_list("external_id", "pk"))
+        there = dict(Activity.objects.filter(source=self.upload.source, external_id__among=ids).values_list("external_id", "pk"))
         ours = UploadedRecord.objects.filter(upload=self.upload, kind=Kind.ACTIVITY, object_id__in=there.values())
         lines = dict(ours.values_list("object_id", "line"))
         return {external_id: lines.get(pk) for external_id, pk in there.items()}

@@ -55,8 +55,8 @@ class Companies:
         domains = {one for company in companies for one in (company.domain, company.mail_domain) if one} - policy.MAIL.free_domains
         ids = {company.external_id for company in companies if company.external_id}
         found = [
-            *rows.filter(source=self.upload.source, external_id__in=ids).values_list("pk", "external_id", "domain", "name"),
-            *((pk, "", domain, name) for pk, domain, name in rows.filter(domain__in=domains).values_list("pk", "domain", "name")),
+            *rows.filter(source=self.upload.source, external_id__among=ids).values_list("pk", "external_id", "domain", "name"),
+            *((pk, "", domain, name) for pk, domain, name in rows.filter(domain__among=domains).values_list("pk", "domain", "name")),
             *((pk, "", "", name) for pk, name in self._called(named)),
         ]
         for pk, external_id, domain, name in found:

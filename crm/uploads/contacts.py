@@ -106,7 +106,7 @@ class ContactWriter:
         """Give the ids and addresses of rows by which a contact is known, whatever the account."""
         ids = {facts.person.external_id for facts in rows if facts.person.external_id}
         emails = {facts.person.email.lower() for facts in rows if facts.person.email and not _names_company(facts)}
-        known = Contact.objects.filter(source=self.upload.source, external_id__in=ids).values_list("external_id", flat=True)
+        known = Contact.objects.filter(source=self.upload.source, external_id__among=ids).values_list("external_id", flat=True)
         return {*known, *self._alone(emails)}
 
     def _alone(self, emails: set[str]) -> dict[str, int]:
@@ -122,7 +122,7 @@ class ContactWriter:
         people = [facts.person for facts, _account in placed]
         new = {account for account, _number in self.companies.fresh}
         accounts = {account for _facts, account in placed if account > 0} - new
-        by_id = Q(source=self.upload.source, external_id__in={one.external_id for one in people if one.external_id})
+        by_id = Q(source=self.upload.source, external_id__among={one.external_id for one in people if one.external_id})
         # At an account that was made a moment ago there is nobody.
         emails = {facts.person.email.lower() for facts, account in placed if facts.person.email and account not in new}
         at_homes = Q(account__in=accounts)

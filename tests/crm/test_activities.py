@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from crm import activities, events, policy
 from crm.errors import Conflict, Invalid
-from crm.models import Activity, ActivityChange
+from crm.models import Account, Activity, ActivityChange, Contact
 from crm.new_activities import NewActivity
 from tests.factories.crm import AccountFactory, ContactFactory, OpportunityFactory
 
@@ -242,3 +242,20 @@ def test_parallel_overlapping_retries_store_each_activity_once_and_never_deadloc
 
     assert trouble == []
     assert Activity.objects.count() == ActivityChange.objects.count() == 900
+
+
+@pytest.mark.postgres
+def test_what_is_known_is_looked_up_in_the_index_however_many_are_asked_for(db):
+    """The index leaves empty ids out, and of more than a hundred values PostgreSQL does not see for itself that none is empty."""
+    many = [f"e{n}" for n in range(500)]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    for model in (Account, Activity, Contact):
+        index = f"{model._meta.model_name}_once_per_source"
+        assert index in model.objects.filter(source="sync", external_id__among=many).explain()
+
+
+def test_an_empty_id_is_among_no_ids(db):
+    AccountFactory(source="sync", external_id="")
+    known = AccountFactory(source="sync", external_id="a")
+    assert list(Account.objects.filter(source="sync", external_id__among=["", "a", "b"])) == [known]
