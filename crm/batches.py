@@ -174,7 +174,7 @@ def _match_contacts(rows: Mapping[int, Row]) -> dict[int, Contact]:
     people = Contact.objects.select_related("person").annotate(address=Lower("email"))
     by_id = {(one.source, one.external_id): one for one in people.filter(source__in=_sources(rows), external_id__among=ids)}
     homes = {row.get("account") for row in rows.values() if type(row.get("account")) is int}
-    by_email = {(one.account_id, one.email.lower()): one for one in people.filter(address__in=emails, account__in=homes)}
+    by_email = {(one.account_id, one.email.lower()): one for one in people.filter(address__among=emails, account__in=homes)}
     found = {}
     for index, row in rows.items():
         one = by_id.get((row.get("source", ""), row.get("external_id") or ""))

@@ -1,8 +1,10 @@
 """Contacts by the thousand: what `contacts.add` and `dmu.assign` do for one, in a fixed number of statements."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +16,7 @@ from crm.models import Contact, DmuMembership, Person, Stance, User
 
 _PERSON = ("given_name", "family_name", "language")
 _JOB = ("email", "phone", "job_title", "function", "legal_basis", "source", "external_id")
+_COLUMNS: list[tuple[type[Person | Contact], str]] = [*((Person, name) for name in _PERSON), *((Contact, name) for name in _JOB)]
 _DEFAULT_LANGUAGE = Person._meta.get_field("language").get_default()
 
 
@@ -110,29 +113,34 @@ def _judge(rows: Sequence[NewContact]) -> list[Judged]:
 
 def _values(row: NewContact, language: str | None) -> Judged:
     """Give the values as the columns of person and contact take them, and what cannot be right."""
+    person, job, wrong = _cleaned(_said_by(row), language)
+    return person, job, dict(wrong)
+
+
+_said_by = attrgetter(*_PERSON, *_JOB)
+
+
+# Kept for a chunk: an import asks before it makes the account, and again when it adds the person.
+@lru_cache(maxsize=10_000)
+def _cleaned(said: tuple[str, ...], language: str | None) -> Judged:
     wrong: bulk.Reasons = {}
-
-    def taken_by(model: type[Person | Contact], names: Iterable[str]) -> tuple[Any, ...]:
-        values = []
-        for name in names:
-            said = getattr(row, name).strip() or (_DEFAULT_LANGUAGE if name == "language" else "")
-            value, reason = bulk.cleaned(model, name, said, language)
-            values.append(value)
-            if reason:
-                wrong[name] = reason
-        return tuple(values)
-
-    person = taken_by(Person, _PERSON)
-    if not person[0] and not person[1] and not wrong:
+    values = []
+    for (model, name), text in zip(_COLUMNS, said, strict=True):
+        value, reason = bulk.cleaned(model, name, text.strip() or (_DEFAULT_LANGUAGE if name == "language" else ""), language)
+        values.append(value)
+        if reason:
+            wrong[name] = reason
+    person, job = tuple(values[: len(_PERSON)]), tuple(values[len(_PERSON) :])
+    if not person[0] and not person[1] and wrong.keys().isdisjoint(_PERSON):
         wrong["family_name"] = contacts.NO_NAME
-    return person, taken_by(Contact, _JOB), wrong
+    return person, job, wrong
 
 
 def _taken(rows: Sequence[NewContact]) -> tuple[set[tuple[int, str]], set[tuple[str, str]]]:
     """Give what contacts have already: addresses at these accounts, and ids at these sources."""
     emails = {row.email.strip().lower() for row in rows if row.email}
     ids = {row.external_id for row in rows if row.external_id}
-    there = Contact.objects.annotate(address=Lower("email")).filter(address__in=emails, account__in={row.account_id for row in rows})
+    there = Contact.objects.annotate(address=Lower("email")).filter(address__among=emails, account__in={row.account_id for row in rows})
     known = Contact.objects.filter(external_id__among=ids, source__in={row.source for row in rows})
     return set(there.values_list("account_id", "address").order_by()), set(known.values_list("source", "external_id").order_by())
 

@@ -54,7 +54,7 @@ class ActivityWriter:
         by_id = seen.filter(source=self.upload.source, external_id__among=ids)
         self._by_id = {name: (pk, account) for name, pk, account in by_id.values_list("external_id", "pk", "account_id")}
         self._by_email: dict[str, list[tuple[int, int]]] = {}
-        by_email = seen.annotate(address=Lower("email")).filter(address__in=emails)
+        by_email = seen.annotate(address=Lower("email")).filter(address__among=emails)
         for email, pk, account in by_email.values_list("address", "pk", "account_id"):
             self._by_email.setdefault(email, []).append((pk, account))
 

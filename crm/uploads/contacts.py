@@ -111,7 +111,7 @@ class ContactWriter:
 
     def _alone(self, emails: set[str]) -> dict[str, int]:
         """Find contacts by addresses that only one contact has of those that the user sees."""
-        rows = Contact.objects.visible_to(self.user).annotate(address=Lower("email")).filter(address__in=emails) if emails else ()
+        rows = Contact.objects.visible_to(self.user).annotate(address=Lower("email")).filter(address__among=emails) if emails else ()
         found: dict[str, list[int]] = {}
         for contact in rows:
             found.setdefault(contact.email.lower(), []).append(contact.pk)
@@ -129,7 +129,7 @@ class ContactWriter:
         names = {one.family_name.lower() for one in people if not one.email and not one.external_id}
         rows = Contact.objects.select_related("person").annotate(address=Lower("email"), family=Lower("person__family_name")).order_by("pk")
         found: dict[Key, Contact] = {}
-        for condition in (by_id, at_homes & Q(address__in=emails), at_homes & Q(family__in=names, erased_at=None)):
+        for condition in (by_id, at_homes & Q(address__among=emails), at_homes & Q(family__in=names, erased_at=None)):
             for contact in rows.filter(condition):
                 found |= dict.fromkeys(_keys(contact), contact)
         alone = self._alone({facts.person.email.lower() for facts, account in placed if account == 0 and facts.person.email})
