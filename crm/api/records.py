@@ -116,6 +116,10 @@ class RecordViewSet(Promised, viewsets.GenericViewSet):
     # action -> verb, where it is not the usual one
     verbs: ClassVar[Mapping[str, str]] = {}
 
+    def largest_body(self) -> int | None:
+        """Say how many megabytes a body may have, where not as many as everywhere."""
+        return None
+
     @property
     def at(self) -> datetime:
         """Read the clock: this is where a moment enters the rules."""
@@ -124,7 +128,7 @@ class RecordViewSet(Promised, viewsets.GenericViewSet):
     def initial(self, request, *args: Any, **kwargs: Any) -> None:
         """Take the call in; a write is from here on done once per Idempotency-Key, and only while If-Match holds."""
         super().initial(request, *args, **kwargs)
-        bodies.take_in(request)
+        bodies.take_in(request, megabytes=self.largest_body())
         method = request.method.lower()
         if self.action and request.method in replays.WRITES:
             setattr(self, method, replays.guard(self, getattr(self, method)))
