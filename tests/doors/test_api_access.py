@@ -82,7 +82,7 @@ def permission(method: str, resource: str, below: str) -> str:
 
 
 def test_the_documents_hold_the_number_of_operations_that_are_tried_here():
-    assert len(OPERATIONS) == 135
+    assert len(OPERATIONS) == 137
     assert {resource for _method, resource, _below in OPERATIONS} == set(RESOURCES)
 
 
