@@ -39,13 +39,35 @@ class RecordField(serializers.PrimaryKeyRelatedField):
 
 
 class Form(serializers.Serializer):
-    """Read what a caller gives; a name that the form does not have is refused, so that no typing error passes as done."""
+    """Read what a caller gives, and nothing else.
+
+    A name that the form does not have is refused, so that no typing error passes as done; so is a number where a text
+    belongs, which the framework would take for its digits.
+    """
 
     def to_internal_value(self, data):
-        writable = {name for name, field in self.fields.items() if not field.read_only}
-        if isinstance(data, Mapping) and (unknown := data.keys() - writable):
+        writable = {name: field for name, field in self.fields.items() if not field.read_only}
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)
+        if unknown := data.keys() - writable.keys():
             raise exceptions.ValidationError({name: [_("This cannot be set here.")] for name in sorted(unknown)})
-        return super().to_internal_value(data)
+        numbers = {name: wrong for name, field in writable.items() if (wrong := _numbers_for_texts(field, data.get(name)))}
+        try:
+            read = super().to_internal_value(data)
+        except exceptions.ValidationError as error:
+            raise exceptions.ValidationError({**error.detail, **numbers}) from error  # type: ignore[dict-item]
+        if numbers:
+            raise exceptions.ValidationError(numbers)
+        return read
+
+
+def _numbers_for_texts(field: serializers.Field, value: object) -> Any:
+    """Say where a number stands for a text, in the value of a field or in a list of texts."""
+    if isinstance(field, serializers.CharField) and isinstance(value, int | float):
+        return [_("This must be a text.")]
+    if isinstance(field, serializers.ListField) and isinstance(value, list) and isinstance(field.child, serializers.CharField):
+        return {place: wrong for place, one in enumerate(value) if (wrong := _numbers_for_texts(field.child, one))}
+    return None
 
 
 class MomentField(serializers.DateTimeField):
