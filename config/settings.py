@@ -266,7 +266,7 @@ REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Token", "TOKEN_MODEL": KN
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
 # A file comes in bit by bit, into a file, and no further than crm.policy allows.
 FILE_UPLOAD_HANDLERS = [
-    "crm.admin.upload_door.BoundedUploadHandler",
+    "crm.uploads.door.BoundedUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
 SPECTACULAR_SETTINGS = {

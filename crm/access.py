@@ -58,10 +58,9 @@ _SELLING = {
         "reportsnapshot": "view",
     },
 }
-# What people do with files, and integrations do not: they have the API.
-_FILES = {
-    "crm": {"upload": "view add change", "uploadproblem": "view", "uploadedrecord": "view", "export": "view add delete"},
-}
+_IMPORTS = {"crm": {"upload": "view add change", "uploadproblem": "view", "uploadedrecord": "view"}}
+# What people take out as files, integrations read over the API.
+_EXPORTS = {"crm": {"export": "view add delete"}}
 _LISTS = {
     "abm": {
         "targetlist": "add change",
@@ -85,10 +84,10 @@ _MARKETING = {
 _INTEGRATION = {"crm": {"delivery": "add change", "deliveryreport": "add"}}
 
 ROLES: dict[str, tuple[list[dict[str, dict[str, str]]], dict[str, str]]] = {
-    SALES_REP: ([_SELLING, _FILES], {"crm": "see_team_records"}),
-    TEAM_LEAD: ([_SELLING, _FILES, _LISTS], {"crm": "see_team_records assign_account"}),
-    MARKETING: ([_SELLING, _FILES, _LISTS, _MARKETING], {"crm": "see_every_record"}),
-    INTEGRATION: ([_SELLING, _LISTS, _INTEGRATION], {"crm": "see_team_records"}),
+    SALES_REP: ([_SELLING, _IMPORTS, _EXPORTS], {"crm": "see_team_records"}),
+    TEAM_LEAD: ([_SELLING, _IMPORTS, _EXPORTS, _LISTS], {"crm": "see_team_records assign_account"}),
+    MARKETING: ([_SELLING, _IMPORTS, _EXPORTS, _LISTS, _MARKETING], {"crm": "see_every_record"}),
+    INTEGRATION: ([_SELLING, _IMPORTS, _LISTS, _INTEGRATION], {"crm": "see_team_records"}),
 }
 # What an administrator runs besides the records: people, keys, and the clock.
 _ADMINISTERED_APPS = ("crm", "abm", "auth", "django_celery_beat")

@@ -30,6 +30,8 @@ def wrong_values(model: type[Model], values: Mapping[str, Any]) -> Reasons:
 def cleaned(model: type[Model], name: str, value: Any, _language: str | None = None) -> tuple[Any, str]:
     """Give a value as its column takes it, and why it cannot be right; the last answers are kept, for values repeat themselves."""
     field: Any = model._meta.get_field(name)
+    if value == "" and field.null:
+        value = None
     if field.blank and value in field.empty_values:
         return field.get_prep_value(value), ""
     if value and isinstance(value, str) and _takes_any_text(field) and len(value) <= field.max_length and "\x00" not in value:

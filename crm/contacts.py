@@ -1,6 +1,6 @@
 """Contacts: people at their jobs; added, corrected, suspected to have left, departed and carried over to a next employer."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import TypeVar
@@ -65,14 +65,32 @@ def add(
 
 def tell_updated(contact_ids: Iterable[int], *, changed: Iterable[str], at: datetime) -> None:
     """Tell other systems which contacts changed, and the names of what changed: no value of it."""
-    names = sorted(changed)
-    webhooks.tell("contact.updated", _changed(list(contact_ids), names), at=at)
+    names = list(changed)
+    tell_changes(((pk, name) for pk in contact_ids for name in names), at=at)
 
 
-def _changed(contact_ids: Sequence[int], names: Sequence[str]) -> Iterator[webhooks.News]:
-    rows = Contact.objects.filter(pk__in=contact_ids).order_by("pk").values_list("pk", "account_id", "person_id")
-    for pk, account_id, person_id in rows:
-        yield webhooks.News(pk, {"account_id": account_id, "person_id": person_id, "changed": list(names)}, contact_id=pk)
+def tell_changes(changes: Iterable[tuple[int, str]], *, at: datetime) -> None:
+    """Tell the same of contacts that changed each in another way, of each once; `changes`: a contact's id and a name."""
+    webhooks.tell("contact.updated", _changed(changes), at=at)
+
+
+def _changed(changes: Iterable[tuple[int, str]]) -> Iterator[webhooks.News]:
+    names: dict[int, set[str]] = {}
+    for pk, name in changes:
+        names.setdefault(pk, set()).add(name)
+    # The moment of a change is no news of its own.
+    listed = sorted(pk for pk, told in names.items() if told - {"updated_at"})
+    for some in bulk.chunks(listed, policy.RECORDING.rows_per_statement):
+        for pk, account_id, person_id in Contact.objects.filter(pk__in=some).order_by("pk").values_list("pk", "account_id", "person_id"):
+            told = sorted(names[pk] - {"updated_at"})
+            yield webhooks.News(pk, {"account_id": account_id, "person_id": person_id, "changed": told}, contact_id=pk)
+
+
+def of_persons(changes: Mapping[int, Iterable[str]]) -> Iterator[tuple[int, str]]:
+    """Give what changed of persons as changes of their contacts."""
+    for some in bulk.chunks(list(changes), policy.RECORDING.rows_per_statement):
+        for pk, person_id in Contact.objects.filter(person__in=some).order_by("pk").values_list("pk", "person_id"):
+            yield from ((pk, name) for name in changes[person_id])
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from typing import TypeVar
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
-from crm.errors import CrmError
+from crm.errors import Invalid
 
 # A larger file is not what a person exports; reading it takes about four times its size in memory.
 FILE_BYTES = 32 * 1024 * 1024
@@ -34,7 +34,7 @@ _COMMA_NUMBER = re.compile(r"-?(\d{1,18}|\d{1,3}(\.\d{3})+),\d{1,2}")
 Fact = TypeVar("Fact")
 
 
-class ImportRefused(CrmError):
+class ImportRefused(Invalid):
     """A file that cannot be read at all; nothing was written."""
 
     code = "import_refused"

@@ -1,6 +1,7 @@
 """Celery doors of crm: each reads the clock and calls one rule; every one of them may run twice."""
 
 import logging
+from datetime import datetime
 
 from celery import Task, shared_task
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import details, duplicates, exports, incoming_reports, kept_answers, mailboxes, sessions, uploads, webhooks
+from crm import details, duplicates, exports, incoming_reports, kept_answers, mailboxes, policy, sessions, uploads, webhooks
 from crm.models import Heartbeat, Upload, User
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,14 @@ def try_upload(upload_id: int) -> None:
     """Try the rows of an import, unless somebody did so meanwhile or threw it away."""
     for upload in Upload.objects.filter(pk=upload_id, state=Upload.State.RECEIVED):
         uploads.check(upload, at=timezone.now())
+
+
+def try_now_or_soon(upload: Upload, *, at: datetime) -> None:
+    """Try the rows of an import: few at once, many by a worker, so that nobody waits for them."""
+    if upload.rows_total > policy.UPLOADS.at_once_rows:
+        enqueue(try_upload, upload.pk)
+    else:
+        uploads.check(upload, at=at)
 
 
 @shared_task

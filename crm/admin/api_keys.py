@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.utils.cache import add_never_cache_headers
 from django.utils.formats import date_format
 from django.utils.functional import Promise
+from django.utils.html import format_html
 from django.utils.text import capfirst
 from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +25,6 @@ from crm.admin.sidebar import Place
 from crm.admin.site import RecordAdmin, page_of
 from crm.errors import CrmError
 from crm.models import SCOPE_GROUPS, ApiKey, User
-from crm.models.users import every_scope
 
 if admin.site.is_registered(ApiKey):  # the key package registers a page that shows keys in a message
     admin.site.unregister(ApiKey)
@@ -94,7 +94,7 @@ class ApiKeyAdmin(RecordAdmin):
 
     @display(description=_("valid until"), ordering="expiry")
     def ends(self, row: ApiKey) -> str:
-        return _moment(row.expiry)
+        return _moment(row.revoked_at or row.expiry)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "scopes":
@@ -163,12 +163,16 @@ class ApiKeyAdmin(RecordAdmin):
 
 
 def _scopes_field() -> forms.MultipleChoiceField:
-    labels = [(f"{group}:{verb}", f"{capfirst(what)}: {word}") for group, what in SCOPE_GROUPS.items() for verb, word in _VERBS.items()]
+    # The scope's own name first: it is what the documents and refusals say, and what a narrow screen must not cut off.
+    labels = [
+        (scope := f"{group}:{verb}", format_html("<code>{}</code> – {}: {}", scope, word, what))
+        for group, what in SCOPE_GROUPS.items()
+        for verb, word in _VERBS.items()
+    ]
     hint = _("Only what the integration needs; its user's role and team bound it further.")
     return forms.MultipleChoiceField(
         label=capfirst(_("scopes")),
         choices=labels,
-        initial=every_scope,
         help_text=hint,
         widget=UnfoldAdminCheckboxSelectMultipleWidget(),
     )

@@ -9,9 +9,8 @@ from unfold.widgets import UnfoldAdminSelectWidget
 
 from crm import activity_kinds, policy, uploads
 from crm.admin import deeds
-from crm.admin.upload_door import TOO_LARGE
 from crm.models import Contact, Upload
-from crm.uploads.jobs import missing_fields
+from crm.uploads.door import is_too_large
 
 SAMPLES_SHOWN = 3
 FILE_KINDS = ".csv,.tsv,.txt,.xlsx"
@@ -40,7 +39,7 @@ def new_upload(request: Any) -> NewUpload:
         return NewUpload()
     # Reading the files is what finds out that one is too large.
     sent, files = request.POST, request.FILES
-    return NewUpload(sent, files, is_too_large=TOO_LARGE in request.__dict__)
+    return NewUpload(sent, files, is_too_large=is_too_large(request))
 
 
 class Mapping(forms.Form):
@@ -102,7 +101,7 @@ class Mapping(forms.Form):
         if "kind" in self.fields and self["kind"].value():
             chosen.append("kind")
         labels = {field.name: capfirst(str(field.label)) for field in uploads.fields(self.upload.what)}
-        return [labels[name] for name in missing_fields(self.upload.what, chosen)]
+        return [labels[name] for name in uploads.missing_fields(self.upload.what, chosen)]
 
     def values(self) -> dict[str, Any]:
         """Give what `uploads.map_columns` takes."""

@@ -36,8 +36,6 @@ TONES = {
 }  # fmt: skip
 SIGNS = {"running": "▸", "paused": "‖", "finished": "✓", "failed": "✕", "undoing": "↶", "undone": "↶"}
 STEPS = (_("File"), _("Columns"), _("Trial"), _("Import"))
-# A trial of more rows is the worker's, so that nobody's browser waits.
-TRIED_AT_ONCE = 5_000
 KEPT_SHOWN = 20
 RECORDS = {"accounts": "account", "contacts": "contact", "activities": "activity"}
 
@@ -161,16 +159,13 @@ class UploadAdmin(ReadOnlyAdmin):
             return redirect(page_of(upload))
         if not form.is_valid() or not self.try_rows(request, upload, form.values()):
             return self.columns_page(request, upload, form)
-        return redirect(page_of(upload) + ("?trying" if upload.rows_total > TRIED_AT_ONCE else ""))
+        return redirect(page_of(upload) + ("?trying" if upload.state == State.RECEIVED else ""))
 
     def try_rows(self, request: HttpRequest, upload: Upload, values: dict[str, Any]) -> bool:
         """Map and try; False, with a message, when a rule refuses."""
         try:
             uploads.map_columns(upload, **values, by=doer(request), at=now())
-            if upload.rows_total > TRIED_AT_ONCE:
-                tasks.enqueue(tasks.try_upload, upload.pk)
-            else:
-                uploads.check(upload, at=now())
+            tasks.try_now_or_soon(upload, at=now())
         except CrmError as refusal:
             messages.error(request, str(refusal))
             return False

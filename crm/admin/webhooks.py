@@ -12,9 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.html import format_html
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
@@ -170,7 +171,7 @@ class WebhookAdmin(RememberedAdmin):
         title, done = _("Tell a time again"), _("The events of that time are told again.")
         return self.ask(request, row, Range(deeds.filled(request)), deed, title=title, done=done, warning=warning)
 
-    @action(description=_("Try again what was given up"), url_path="replay-dead", icon="restart_alt", permissions=["change"])
+    @action(description=_("Try again"), url_path="replay-dead", icon="restart_alt", permissions=["change"])
     def replay_dead(self, request: HttpRequest, object_id: str) -> HttpResponse:
         row = self.record(request, object_id)
         title, done = _("Try again what was given up"), _("What was given up is tried again.")
@@ -237,12 +238,22 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     """Deliveries of events to webhooks."""
 
     place = Place("settings", 9, "outbox")
-    list_display = ["event_type", "subject_shown", "webhook", "state_shown", "attempts", "last_at", "last_status", "last_error", "next_at"]
+    list_display = [
+        "event_type",
+        "subject_shown",
+        "webhook",
+        "state_shown",
+        "attempts",
+        "last_at",
+        "last_status",
+        "last_error",
+        "next_shown",
+    ]
     list_display_links = ["event_type"]
     list_select_related = ["event", "webhook"]
     list_filter = [ProgressFilter, "webhook"]
     fields = [
-        "event_type", "uid", "subject_shown", "webhook", "state_shown", "attempts", "next_at", "last_at", "last_status", "last_error", "body",
+        "event_type", "uid", "subject_shown", "webhook", "state_shown", "attempts", "next_shown", "last_at", "last_status", "last_error", "body",
     ]  # fmt: skip
     readonly_fields = fields
     actions_detail = ["replay"]
@@ -265,6 +276,11 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     @display(description=_("state"))
     def state_shown(self, delivery: WebhookDelivery) -> str:
         return drawn(delivery)
+
+    @display(description=_("next attempt"))
+    def next_shown(self, delivery: WebhookDelivery) -> str:
+        """Say when it is tried again: what has ended keeps the moment, and will not be."""
+        return date_format(localtime(delivery.next_at), "SHORT_DATETIME_FORMAT") if delivery.state == _WAITING else "–"
 
     @display(description=_("what the receiver gets"))
     def body(self, delivery: WebhookDelivery) -> str:

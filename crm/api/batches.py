@@ -56,7 +56,8 @@ def takes_batches(kind: batches.Kind):
         """Make or bring up to date up to 10,000 records; always 200, with a result for each row: a wrong one holds up no other.
 
         A row is matched by `source` and `external_id`; else an account by its `domain`, a contact by its `email` at its
-        `account`. Sending the same rows again is safe: they answer `unchanged`.
+        `account`. A membership is matched by `contact`, `role` and `opportunity`. The `stage` of a row says where a new deal begins; it
+        moves none. Sending the same rows again is safe: they answer `unchanged`.
         """
         given = self.given(BatchForm)
         results = batches.upsert(

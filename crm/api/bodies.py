@@ -4,10 +4,13 @@ The REST framework loads this module while it loads itself: nothing here imports
 """
 
 import zlib
+from hashlib import sha256
 from typing import Any
 
 import orjson
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.core.files.uploadedfile import UploadedFile
 from django.utils.translation import gettext as _
 from rest_framework import exceptions, parsers, renderers
 
@@ -45,13 +48,39 @@ class BoundedJSONParser(parsers.BaseParser):
             raise exceptions.ParseError(_("This is no JSON: %(why)s.") % {"why": error}) from error
 
 
+class FilesParser(parsers.MultiPartParser):
+    """Read a form with files, each into a file of its own, as far as `crm.uploads.door` lets them in."""
+
+    def parse(self, stream, media_type=None, parser_context=None) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except SuspiciousOperation as error:
+            raise exceptions.ParseError(_("This form has too many parts.")) from error
+
+
+def fingerprint(request: Any) -> bytes:
+    """Give what two calls with the same body have in common: of a form its parts, for each client draws other lines between them."""
+    if not (request.content_type or "").startswith("multipart/"):
+        return bytes(request._request.body)
+    digest = sha256()
+    for name in sorted(request.data):
+        for value in request.data.getlist(name):
+            named, parts = (value.name, value.chunks()) if isinstance(value, UploadedFile) else ("", [value.encode()])
+            digest.update(f"\n{name!r} {named!r} ".encode())
+            for part in parts:
+                digest.update(part)
+            if isinstance(value, UploadedFile):
+                value.seek(0)
+    return digest.digest()
+
+
 class BodyTooLarge(exceptions.APIException):
     """The body is larger than one call may send."""
 
     status_code, default_code = 413, "body_too_large"
 
-    def __init__(self) -> None:
-        megabytes = settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
+    def __init__(self, *, megabytes: int | None = None) -> None:
+        megabytes = megabytes or settings.DATA_UPLOAD_MAX_MEMORY_SIZE // 2**20
         super().__init__(_("One call may send at most %(megabytes)d MB.") % {"megabytes": megabytes})
 
 
@@ -64,11 +93,14 @@ class UnknownEncoding(exceptions.APIException):
         super().__init__(_("A body may be sent as it is or with gzip, not with '%(encoding)s'.") % {"encoding": encoding[:30]})
 
 
-def take_in(request: Any) -> None:
-    """Read the whole body, unpack it, and put it where the parsers look; the bound is that of the settings, before and after."""
-    plain = request._request
-    if int(plain.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-        raise BodyTooLarge
+def take_in(request: Any, *, megabytes: int | None = None) -> None:
+    """Unpack a packed body, and put it where the parsers look; the bound is that of the settings, before and after.
+
+    `megabytes`: the bound where files are sent, which are not held in memory; what is packed is.
+    """
+    plain, most = request._request, megabytes * 2**20 if megabytes else settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if int(plain.META.get("CONTENT_LENGTH") or 0) > most:
+        raise BodyTooLarge(megabytes=megabytes)
     encoding = plain.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
     if encoding in ("gzip", "x-gzip"):
         plain._body = _unpacked(plain.body)

@@ -3,6 +3,7 @@
 The REST framework loads this module while it loads itself: nothing here imports its views.
 """
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence, Set
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import orjson
 from django import forms
 from django.core.exceptions import ValidationError as FieldRefusal
+from django.db.models import IntegerField, Model
 from django.utils.translation import gettext as _
 from django_filters import rest_framework as filters
+from django_filters.utils import get_model_field
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import exceptions, pagination, permissions
 from rest_framework.response import Response
@@ -193,16 +196,28 @@ class StrictFilterBackend(filters.DjangoFilterBackend):
         if not given:
             # To build the form of every filter takes a tenth of a call.
             return queryset
-        if wrong := {name: reasons for name, value in given.items() if (reasons := _no_value(known[name], value))}:
+        model = queryset.model
+        if wrong := {name: reasons for name, value in given.items() if (reasons := _no_value(known[name], value, model))}:
             raise exceptions.ValidationError(wrong)
         return super().filter_queryset(request, queryset, view)
 
 
-def _no_value(one: filters.Filter, value: str) -> list[str]:
-    """Say what is wrong with a value that the filter would pass over in silence."""
+def _no_value(one: filters.Filter, value: str, model: type[Model]) -> list[str]:
+    """Say what is wrong with a value that the filter would pass over in silence, or take for another."""
     if isinstance(one, filters.BooleanFilter) and value not in ("true", "false"):
         return [_("Give true or false.")]
+    if value and _is_whole(one, model) and not _WHOLE.fullmatch(value):
+        return [_("Enter a whole number.")]
     return [] if value or isinstance(one, filters.CharFilter) else [_("Give a value.")]
+
+
+_WHOLE = re.compile("-?[0-9]+")
+
+
+def _is_whole(one: filters.Filter, model: type[Model]) -> bool:
+    """Say whether a filter takes whole numbers: ids, and what its column holds."""
+    column = get_model_field(model, one.field_name) if isinstance(one, filters.NumberFilter) else None
+    return isinstance(one, IdFilter) or isinstance(column, IntegerField)
 
 
 def refuse_unknown(request: Any, known: Set[str]) -> None:

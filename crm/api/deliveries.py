@@ -4,6 +4,7 @@ from django_filters import rest_framework as filters
 from rest_framework import serializers
 
 from crm.api.contract import IdFilter, SuchFilter
+from crm.api.following import follows
 from crm.api.records import ReadViewSet
 from crm.models import Delivery, Suppression
 
@@ -32,6 +33,7 @@ class DeliveryFilter(filters.FilterSet):
         fields = ["outcome", "address"]
 
 
+@follows(DeliverySerializer, "Delivery")
 class DeliveryViewSet(ReadViewSet):
     """Mails that we sent."""
 

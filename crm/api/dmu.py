@@ -5,7 +5,8 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from crm import dmu
+from crm import batches, dmu
+from crm.api.batches import takes_batches
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.following import follows
 from crm.api.records import Facts, Form, ReadViewSet, deed
@@ -83,6 +84,7 @@ class MembershipFilter(filters.FilterSet):
         fields = ["role", "stance", "is_assumed"]
 
 
+@takes_batches(batches.MEMBERSHIPS)
 @follows(MembershipSerializer, "Membership")
 class MembershipViewSet(ReadViewSet):
     """Who holds which role in a decision."""

@@ -7,7 +7,8 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.response import Response
 
-from crm import access, confirmations, coverage, opportunities
+from crm import access, batches, confirmations, coverage, opportunities
+from crm.api.batches import takes_batches
 from crm.api.contract import IdFilter, SuchFilter
 from crm.api.dmu import CoverageSerializer
 from crm.api.following import follows
@@ -150,6 +151,7 @@ class OpportunityFilter(filters.FilterSet):
 _STAGE = OpenApiParameter("stage", str, required=True, enum=[*Stage.values], description="The stage to be entered.")
 
 
+@takes_batches(batches.OPPORTUNITIES)
 @follows(OpportunitySerializer, "Opportunity")
 class OpportunityViewSet(ReadViewSet):
     """Possible sales, with their BANT gate."""

@@ -39,13 +39,35 @@ class RecordField(serializers.PrimaryKeyRelatedField):
 
 
 class Form(serializers.Serializer):
-    """Read what a caller gives; a name that the form does not have is refused, so that no typing error passes as done."""
+    """Read what a caller gives, and nothing else.
+
+    A name that the form does not have is refused, so that no typing error passes as done; so is a number where a text
+    belongs, which the framework would take for its digits.
+    """
 
     def to_internal_value(self, data):
-        writable = {name for name, field in self.fields.items() if not field.read_only}
-        if isinstance(data, Mapping) and (unknown := data.keys() - writable):
+        writable = {name: field for name, field in self.fields.items() if not field.read_only}
+        if not isinstance(data, Mapping):
+            return super().to_internal_value(data)
+        if unknown := data.keys() - writable.keys():
             raise exceptions.ValidationError({name: [_("This cannot be set here.")] for name in sorted(unknown)})
-        return super().to_internal_value(data)
+        numbers = {name: wrong for name, field in writable.items() if (wrong := _numbers_for_texts(field, data.get(name)))}
+        try:
+            read = super().to_internal_value(data)
+        except exceptions.ValidationError as error:
+            raise exceptions.ValidationError({**error.detail, **numbers}) from error  # type: ignore[dict-item]
+        if numbers:
+            raise exceptions.ValidationError(numbers)
+        return read
+
+
+def _numbers_for_texts(field: serializers.Field, value: object) -> Any:
+    """Say where a number stands for a text, in the value of a field or in a list of texts."""
+    if isinstance(field, serializers.CharField) and isinstance(value, int | float):
+        return [_("This must be a text.")]
+    if isinstance(field, serializers.ListField) and isinstance(value, list) and isinstance(field.child, serializers.CharField):
+        return {place: wrong for place, one in enumerate(value) if (wrong := _numbers_for_texts(field.child, one))}
+    return None
 
 
 class MomentField(serializers.DateTimeField):
@@ -116,6 +138,10 @@ class RecordViewSet(Promised, viewsets.GenericViewSet):
     # action -> verb, where it is not the usual one
     verbs: ClassVar[Mapping[str, str]] = {}
 
+    def largest_body(self) -> int | None:
+        """Say how many megabytes a body may have, where not as many as everywhere."""
+        return None
+
     @property
     def at(self) -> datetime:
         """Read the clock: this is where a moment enters the rules."""
@@ -124,7 +150,7 @@ class RecordViewSet(Promised, viewsets.GenericViewSet):
     def initial(self, request, *args: Any, **kwargs: Any) -> None:
         """Take the call in; a write is from here on done once per Idempotency-Key, and only while If-Match holds."""
         super().initial(request, *args, **kwargs)
-        bodies.take_in(request)
+        bodies.take_in(request, megabytes=self.largest_body())
         method = request.method.lower()
         if self.action and request.method in replays.WRITES:
             setattr(self, method, replays.guard(self, getattr(self, method)))

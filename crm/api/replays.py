@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from rest_framework import exceptions
 
 from crm import kept_answers
-from crm.api import tags
+from crm.api import bodies, tags
 from crm.errors import Conflict
 from crm.models import KeptAnswer
 from crm.webhooks import signing
@@ -95,7 +95,7 @@ def _kept(view: Any, request: Any, key: str, once: Callable[[], HttpResponseBase
 
 
 def _claim(request: Any, key: str, *, at: datetime) -> KeptAnswer:
-    digest = sha256(b"\n".join([request.method.encode(), request.get_full_path().encode(), request._request.body])).hexdigest()
+    digest = sha256(b"\n".join([request.method.encode(), request.get_full_path().encode(), bodies.fingerprint(request)])).hexdigest()
     try:
         claim = kept_answers.claim(user=request.user, key=key, digest=digest, at=at)
     except kept_answers.Waited as error:

@@ -8,7 +8,7 @@ from crm.api.contacts import ContactViewSet, PersonViewSet
 from crm.api.deliveries import DeliveryViewSet, SuppressionViewSet
 from crm.api.dmu import MembershipViewSet
 from crm.api.follow_ups import FollowUpViewSet
-from crm.api.imports import ImportViewSet
+from crm.api.imports import ImportProblemViewSet, ImportViewSet
 from crm.api.opportunities import OpportunityViewSet
 from crm.api.pilots import PilotViewSet
 from crm.api.webhooks import WebhookDeliveryViewSet, WebhookViewSet
@@ -27,4 +27,5 @@ RESOURCES: dict[str, type[GenericViewSet]] = {
     "deliveries": DeliveryViewSet,
     "suppressions": SuppressionViewSet,
     "imports": ImportViewSet,
+    "import-problems": ImportProblemViewSet,
 }

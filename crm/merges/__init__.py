@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from crm import activity_changes, events
 from crm.errors import Conflict, CrmError, Invalid
-from crm.merges import accounts, contacts, ledger
+from crm.merges import accounts, contacts, ledger, news
 from crm.merges import choices as chosen
 from crm.merges.folding import RENEWALS, Doing
 from crm.merges.ledger import Ledger
@@ -87,6 +87,7 @@ def merge(kept: Record, folded: Record, *, choices: chosen.Choices, by: User | N
             crossing = _fold(kept, folded, doing, choices)
             made = _write_down(kept, folded, doing, crossing, named)
             activity_changes.count_anew([made.account_id])
+            news.tell_merged(doing.ledger.steps, doing.ledger.records, at=at)
             events.tell(events.dmu_changed, account_ids=[made.account_id])
     except IntegrityError as error:
         raise Conflict(_("Something was recorded there at this moment; please try again.")) from error
@@ -186,6 +187,7 @@ def _unmerge(done: Merge, *, by: User | None, at: datetime) -> Merge:
     _opt_both_out(done)
     left = {label: count - followed.get(label, 0) for label, count in stayed.items() if count > followed.get(label, 0)}
     done.figures |= {"stayed": left, "followed": followed, "changed": sorted(set(changed))}
+    news.tell_unmerged(done, at=at)
     # Nothing is left to undo, and what was kept of people need not be kept any longer.
     done.steps = []
     done.save(update_fields=["figures", "steps"])

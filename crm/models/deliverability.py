@@ -13,6 +13,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 
 from crm.models.accounts import Account, within_sight
+from crm.models.changes import serial_field
 from crm.models.incoming_reports import IncomingReport
 from crm.models.users import Sight, User, sight
 
@@ -112,6 +113,7 @@ class Delivery(models.Model):
     delivered_at = models.DateTimeField(_("delivered"), null=True, blank=True)
     failed_at = models.DateTimeField(_("failed"), null=True, blank=True)
     outcome = models.CharField(_("outcome"), max_length=16, choices=Outcome, blank=True)
+    change_serial = serial_field()
 
     objects = DeliveryQuerySet.as_manager()
 
@@ -129,6 +131,7 @@ class Delivery(models.Model):
             models.Index(fields=["account", "-sent_at"], name="delivery_by_account"),
             models.Index(fields=["provider_id"], name="delivery_by_provider_id"),
             models.Index(fields=["address", "delivered_at"], name="delivery_by_address"),
+            models.Index(fields=["change_serial", "id"], name="delivery_by_serial"),
         ]
 
     def __str__(self) -> str:

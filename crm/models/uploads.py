@@ -120,6 +120,14 @@ class Upload(models.Model):
         return f"{self.get_what_display()}: {self.file_name}"
 
 
+class UploadProblemQuerySet(models.QuerySet["UploadProblem"]):
+    """Rows that failed, as those ask who mend them."""
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """Keep those of imports that the user sees."""
+        return self.filter(upload__in=Upload.objects.visible_to(user))
+
+
 class UploadProblem(models.Model):
     """A row that failed, with its values and the reason."""
 
@@ -128,6 +136,8 @@ class UploadProblem(models.Model):
     column = models.CharField(_("column"), max_length=200, blank=True)
     reason = models.TextField(_("what is wrong"))
     values = models.JSONField(_("values"), default=list)
+
+    objects = UploadProblemQuerySet.as_manager()
 
     class Meta:
         verbose_name, verbose_name_plural = _("failed row"), _("failed rows")

@@ -228,6 +228,8 @@ class Uploads:
     unpacked_megabytes: int = 200
     unpacked_times: int = 200
     rows_per_chunk: int = 5_000
+    # A trial of more rows is the worker's, so that nobody waits for it.
+    at_once_rows: int = 5_000
     # How often a worker may be stopped in one chunk before the import gives up.
     tries_per_chunk: int = 5
     stalled_seconds: int = 60

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.db.models import Model
 
-from crm.models import Account, Activity, Contact, DmuMembership, FollowUp, Opportunity, Person, Pilot
+from crm.models import Account, Activity, Contact, Delivery, DmuMembership, FollowUp, Opportunity, Person, Pilot
 
 # SQL: the account, owner and team by which somebody saw a row `o`, and where these stand.
 AT_ACCOUNT = "o.account_id, a.owner_id, a.team_id FROM {o} LEFT JOIN crm_account AS a ON a.id = o.account_id"
@@ -113,6 +113,7 @@ follow(
         moved_by=("opportunity_id",), columns=("opportunity_id",), shows=("opportunity",),
     ),
     Followed(Activity),
+    Followed(Delivery),
     Followed(
         FollowUp, seen_by=(AT_ACCOUNT, "o.account_id, o.owner_id, NULL FROM {o}"), moved_by=("account_id", "owner_id"),
         columns=("account_id", "owner_id"), shows=("account", "opportunity", "contact__person"),

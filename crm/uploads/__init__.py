@@ -1,7 +1,7 @@
 """Imports of accounts, contacts and activities from CSV and Excel files: received, mapped, tried, run in chunks, undone."""
 
 from crm.uploads.fields import Field, fields
-from crm.uploads.jobs import check, discard, failed_rows, map_columns, pause, receive, resume, start, undo
+from crm.uploads.jobs import check, discard, failed_rows, map_columns, missing_fields, missing_of, pause, receive, resume, start, undo
 from crm.uploads.running import stalled, work
 
 __all__ = [
@@ -11,6 +11,8 @@ __all__ = [
     "failed_rows",
     "fields",
     "map_columns",
+    "missing_fields",
+    "missing_of",
     "pause",
     "receive",
     "resume",

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import IO
+from typing import IO, Any
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -24,10 +24,11 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MAKES = {Upload.What.ACCOUNTS: ("account",), Upload.What.CONTACTS: ("account", "contact"), Upload.What.ACTIVITIES: ("activity",)}
 
 
-def receive(file: IO[bytes], *, name: str, what: str, by: User, at: datetime) -> Upload:
+def receive(file: IO[bytes], *, name: str, what: str, by: User, at: datetime, **choices: Any) -> Upload:
     """Take a file, whatever it is, read its rows once and guess what they mean; nothing is imported yet.
 
-    Raise ImportRefused with a sentence for a file that cannot be read, NotAllowed for who may not add such records.
+    `choices` are those of `map_columns`, where somebody knows the file already. Raise ImportRefused with a sentence for a
+    file that cannot be read, NotAllowed for who may not add such records, Invalid for a wrong choice.
     """
     _refuse_unallowed(by, what)
     name = " ".join(name.split())[:200] or _("(no name)")
@@ -37,11 +38,16 @@ def receive(file: IO[bytes], *, name: str, what: str, by: User, at: datetime) ->
         table = read(copy, name=name)
         upload.columns, upload.encoding = table.columns, table.read_as[:100]
         first = spool.keep(upload, table.rows, sample=_SAMPLE_JUDGED)
-    if not upload.rows_total:
+    try:
+        if not upload.rows_total:
+            raise ImportRefused(_("%(file)s has a row of names, and no rows below it.") % {"file": name})
+        _guess(upload, first)
+        for field, value in _chosen(upload, **choices).items():
+            setattr(upload, field, value)
+        upload.save()
+    except Exception:
         _remove_file(upload)
-        raise ImportRefused(_("%(file)s has a row of names, and no rows below it.") % {"file": name})
-    _guess(upload, first)
-    upload.save()
+        raise
     return upload
 
 
@@ -72,21 +78,26 @@ def _guess(upload: Upload, first: list[Row]) -> None:
     upload.mapping = layouts.guess(upload.columns, cells, what=upload.what)
 
 
-def map_columns(
+def map_columns(upload: Upload, *, mapping: Mapping[str, str], by: User, at: datetime, **choices: str | None) -> Upload:
+    """Say which field each column is ('' for none), and what holds for all rows; what was tried before is void.
+
+    A column is known by its number or its name; a key such as '=kind' gives a field one value for every row. `choices`:
+    existing, legal_basis, source. Raise Invalid, naming what is wrong; Conflict once it has begun.
+    """
+    changes = _chosen(upload, mapping=mapping, **choices)
+    return _move(upload, (State.RECEIVED, State.CHECKED), state=State.RECEIVED, report={}, **changes)
+
+
+def _chosen(
     upload: Upload,
     *,
-    mapping: Mapping[str, str],
-    by: User,
-    at: datetime,
+    mapping: Mapping[str, str] | None = None,
     existing: str | None = None,
     legal_basis: str | None = None,
     source: str | None = None,
-) -> Upload:
-    """Say which field each column is ('' for none), and what holds for all rows; what was tried before is void.
-
-    A key such as '=kind' gives a field one value for every row. Raise Invalid, naming what is wrong; Conflict once it has begun.
-    """
-    changes: dict[str, object] = {"mapping": _checked_mapping(upload, mapping)}
+) -> dict[str, Any]:
+    """Give what was chosen as an import holds it; what is None was not."""
+    changes: dict[str, object] = {} if mapping is None else {"mapping": _checked_mapping(upload, _by_number(upload, mapping))}
     for name, value, allowed in (
         ("existing", existing, Upload.Existing.values),
         ("legal_basis", legal_basis, Contact.LegalBasis.values),
@@ -98,7 +109,17 @@ def map_columns(
         if (allowed is not None and chosen not in allowed) or not 0 < len(chosen) <= 50:
             raise Invalid(_("This cannot be chosen."), detail={name: _("This cannot be chosen.")})
         changes[name] = chosen
-    return _move(upload, (State.RECEIVED, State.CHECKED), state=State.RECEIVED, report={}, **changes)
+    return changes
+
+
+def _by_number(upload: Upload, mapping: Mapping[str, str]) -> dict[str, str]:
+    """Let a column be known by its name, too, if no other has it. Raise Invalid for one that is named in both ways."""
+    numbers = {name: str(index) for index, name in enumerate(upload.columns) if upload.columns.count(name) == 1}
+    indexes = set(map(str, range(len(upload.columns))))
+    chosen = {key if key in indexes else numbers.get(key, key): name for key, name in mapping.items()}
+    if len(chosen) < len(mapping):
+        raise Invalid(_("A column is named twice."), detail={"mapping": _("A column is named twice.")})
+    return chosen
 
 
 def _checked_mapping(upload: Upload, mapping: Mapping[str, str]) -> dict[str, str]:
@@ -126,6 +147,13 @@ def missing_fields(what: str, chosen: list[str]) -> list[str]:
     if what == Upload.What.CONTACTS and not {"given_name", "family_name", "full_name"} & {*chosen}:
         missing = ["family_name"]
     return missing
+
+
+def missing_of(upload: Upload) -> list[str]:
+    """List the fields that an import's columns, as they are mapped now, still lack."""
+    constants = {key.removeprefix(layouts.CONSTANT): key for key in upload.mapping if key.startswith(layouts.CONSTANT)}
+    columns = [name for key, name in upload.mapping.items() if name and key not in constants.values()]
+    return missing_fields(upload.what, [*columns, *constants])
 
 
 def _labels(upload: Upload, names: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Undo of a whole import: what it made is deleted, what it changed is put back; what others touched since stays, and says why."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Count, Max, Model
 from django.utils.translation import gettext as _
 
-from crm import activities, events, policy
+from crm import activities, contacts, events, policy
 from crm.models import Account, AccountKey, AccountPair, Activity, Contact, ContactPair, DmuMembership, Person, Upload, UploadedRecord
 from crm.uploads.activities import fingerprint
 
@@ -39,7 +39,7 @@ def undo_chunk(upload: Upload, *, at: datetime) -> None:
             if records:
                 if model is Activity:
                     activities.hold([each.object_id for each in records])
-                _undo(model, records)
+                _undo(model, records, at=at)
                 Upload.objects.filter(pk=upload.pk).update(tries=0, heartbeat_at=at)
                 return
     kept = UploadedRecord.objects.filter(upload=upload).count()
@@ -49,7 +49,7 @@ def undo_chunk(upload: Upload, *, at: datetime) -> None:
     )
 
 
-def _undo(model: Any, records: Sequence[UploadedRecord]) -> None:
+def _undo(model: Any, records: Sequence[UploadedRecord], *, at: datetime) -> None:
     """Take back these records, but for those that somebody touched; what is gone already is passed over."""
     rows = {row.pk: row for row in model.objects.select_for_update(of=("self",)).filter(pk__in=[each.object_id for each in records])}
     touched = _touched(model, [each for each in records if each.object_id in rows], rows)
@@ -57,6 +57,7 @@ def _undo(model: Any, records: Sequence[UploadedRecord]) -> None:
     changed = [each for each in records if each.before is not None and each.object_id in rows and each.pk not in touched]
     places = _accounts(model, [rows[each.object_id] for each in (*made, *changed)])
     _restore(model, changed)
+    _tell(model, changed, rows, at=at)
     _delete(model, [each.object_id for each in made])
     for record in records:
         record.kept_because = touched.get(record.pk, "")
@@ -131,6 +132,19 @@ def _restore(model: Any, records: Sequence[UploadedRecord]) -> None:
         if values:
             model.objects.filter(pk=each.object_id).update(**values)
             model.history.filter(id=each.object_id, history_id=each.history_id).delete()
+
+
+def _tell(model: Any, records: Sequence[UploadedRecord], rows: dict[int, Any], *, at: datetime) -> None:
+    """Tell other systems which contacts have other values again; `rows`: the records as they were until now."""
+    names = {each.object_id: list(_differing(rows[each.object_id], each.before or {})) for each in records}
+    if model is Contact:
+        contacts.tell_changes(((pk, name) for pk, changed in names.items() for name in changed), at=at)
+    elif model is Person:
+        contacts.tell_changes(contacts.of_persons(names), at=at)
+
+
+def _differing(row: Any, before: dict[str, str | None]) -> Iterator[str]:
+    return (name for name, text in before.items() if _value(type(row), name, text) != getattr(row, name))
 
 
 def _value(model: Any, name: str, text: str | None) -> Any:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from abm.models import JobChangeSignal, SignalEvidence, TargetAccount, TargetList
-from crm import accounts, contacts, merges, privacy, sync
+from crm import accounts, contacts, deliverability, merges, privacy, sync
 from crm.models import Account, Contact, SerialEra, SightChange
 from crm.sync import followed
 from tests.conftest import api_client, somebody
@@ -222,9 +222,31 @@ def test_who_commits_late_is_told_of_and_a_restored_database_refuses_old_tokens(
 
 
 def test_every_followed_resource_answers_with_its_records(rep, account):
-    for name in ("accounts", "memberships", "opportunities", "pilots", "activities", "follow-ups", "job-changes", "target-lists"):
+    at_accounts = ("memberships", "opportunities", "pilots", "activities", "deliveries", "follow-ups", "job-changes")
+    for name in ("accounts", "contacts", "persons", *at_accounts, "target-lists"):
         status, page = mirror_of(rep, name).get(f"/api/v1/{name}/changes")
         assert (status, sorted(page)) == (200, ["gone", "next", "results", "sync_token"])
+
+
+def test_a_mail_is_followed_from_sending_to_its_end_into_another_account_and_through_an_erasure(rep, account, at):
+    mail, foreign = factories.DeliveryFactory(contact__account=account, message_id="<m1@quorum.example>"), factories.DeliveryFactory()
+    mirror = mirror_of(rep, "deliveries")
+    assert in_step(mirror, [mail.pk])
+
+    facts = {"source": "dsn", "external_id": "1", "outcome": "person_gone", "evidence": "5.1.1", "message_id": mail.message_id}
+    deliverability.record_report(recipient=mail.address, at=at, **facts)
+    assert mirror.follow_until(lambda: mirror.rows[mail.pk]["outcome"] == "person_gone")
+
+    Account.objects.filter(pk=foreign.account_id).update(team=rep.team)
+    assert in_step(mirror, [mail.pk, foreign.pk])
+    kept = factories.AccountFactory(team=rep.team)
+    merges.merge(kept, account, choices={}, by=None, at=at)
+    assert mirror.follow_until(lambda: mirror.rows[mail.pk]["account"] == kept.pk)
+
+    privacy.erase(mail.contact.person, at=at)
+    assert mirror.follow_until(lambda: mirror.rows[mail.pk]["address"] == f"erased-{mail.pk}@invalid")
+    foreign.delete()
+    assert in_step(mirror, [mail.pk])
 
 
 def test_an_opt_out_changes_the_contact(rep, account, at):

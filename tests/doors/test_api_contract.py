@@ -131,6 +131,7 @@ CASES = [
     Resource("deliveries", lambda user: factories.DeliveryFactory(contact=contact_of(user))),
     Resource("suppressions", suppression_of),
     Resource("imports", import_of),
+    Resource("import-problems", lambda user: import_of(user).problems.create(line=2, reason="Geen adres", values=["Jan"])),
     Resource("scores", standing_of),
     Resource("job-changes", signal_of),
     Resource(

@@ -94,7 +94,7 @@ GROUP_OF = {
     "accounts": "accounts", "memberships": "accounts", "scores": "accounts", "contacts": "contacts", "persons": "contacts",
     "opportunities": "deals", "pilots": "deals", "activities": "activities", "follow-ups": "activities",
     "job-changes": "marketing", "target-lists": "marketing", "experiments": "marketing", "reports": "reports",
-    "deliveries": "deliverability", "suppressions": "deliverability", "imports": "imports",
+    "deliveries": "deliverability", "suppressions": "deliverability", "imports": "imports", "import-problems": "imports",
     "webhooks": "webhooks", "webhook-deliveries": "webhooks",
 }  # fmt: skip
 

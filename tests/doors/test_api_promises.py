@@ -15,8 +15,8 @@ from crm.api import limits, tags
 from crm.api.problems import bad_request, faults, permission_denied
 from crm.models import Account, ApiKey, KeptAnswer, User
 from tests.conftest import api_client
-from tests.doors.test_api_contract import assert_refusal
-from tests.factories.crm import AccountFactory, ContactFactory
+from tests.doors.test_api_contract import assert_refusal, follow_up_of
+from tests.factories.crm import AccountFactory, ContactFactory, UserFactory
 
 ACCOUNTS = "/api/v1/accounts"
 ONE = {"name": "Nieuw BV"}
@@ -32,6 +32,42 @@ def at(account: Account) -> str:
 
 
 # --- refusals --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("language", "sentence"), [("en", "This must be a text."), ("nl", "Dit moet een tekst zijn.")])
+def test_number_is_no_text_in_any_form_and_everything_else_that_is_wrong_is_said_with_it(rep_api, account, language, sentence):
+    answer = rep_api.patch(
+        at(account), {"name": 5, "city": 1.5, "industry": True, "employees": "veel"}, headers={"Accept-Language": language}
+    )
+
+    wrong = assert_refusal(answer, 400, "invalid")
+    assert {name: reasons for name, reasons in wrong.items() if name != "employees"} == {
+        key: [sentence] for key in ("name", "city", "industry")
+    }
+    assert "employees" in wrong
+    account.refresh_from_db()
+    assert account.name != "5"
+
+
+def test_number_is_no_text_under_a_record_and_in_a_list_of_texts(rep_api, rep):
+    follow_up = follow_up_of(rep)
+
+    assert list(assert_refusal(rep_api.post(f"/api/v1/follow-ups/{follow_up.pk}/close", {"result": 0}), 400, "invalid")) == ["result"]
+    administrator = api_client(UserFactory(is_superuser=True))
+    body = {"name": "W", "address": "https://hooks.example.com/x", "event_types": ["contact.updated", 7]}
+    assert list(assert_refusal(administrator.post("/api/v1/webhooks", body), 400, "invalid")) == ["event_types/1"]
+
+
+@pytest.mark.parametrize("query", ["scores?fit_from=0.5", "scores?fit_from=5.0", "contacts?account=1.0", "contacts?account=1e3"])
+def test_fraction_is_no_whole_number_in_a_list(rep_api, query):
+    name = query.partition("?")[2].partition("=")[0]
+
+    assert assert_refusal(rep_api.get(f"/api/v1/{query}"), 400, "invalid") == {name: ["Enter a whole number."]}
+
+
+@pytest.mark.parametrize("query", ["scores?fit_from=50", "scores?score_from=0.5", "scores?fit_from=-1", "contacts?account=1"])
+def test_number_that_a_column_may_hold_narrows_a_list(rep_api, query):
+    assert rep_api.get(f"/api/v1/{query}").status_code == 200
+
+
 def test_wrong_values_are_named_by_their_path_however_deep():
     wrong = {"rows": [{}, {"email": ["No address."]}, {}], "name": ["Too long.", "No text."], "non_field_errors": ["Neither."]}
 

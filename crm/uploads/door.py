@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from crm import policy
 
-TOO_LARGE = "upload_too_large"
+_TOO_LARGE = "upload_too_large"
 
 
 class BoundedUploadHandler(FileUploadHandler):
@@ -21,10 +21,15 @@ class BoundedUploadHandler(FileUploadHandler):
         """Count over all files of the request, so that many small ones do not pass either."""
         self.received += len(raw_data)
         if self.received > policy.UPLOADS.file_megabytes * 2**20:
-            self.request.__dict__[TOO_LARGE] = True
+            self.request.__dict__[_TOO_LARGE] = True
             raise SkipFile
         return raw_data
 
     def file_complete(self, file_size: int) -> Any:
         """Leave the file to the handler behind."""
         return None
+
+
+def is_too_large(request: HttpRequest) -> bool:
+    """Say whether files of a request were dropped; only reading them finds out."""
+    return _TOO_LARGE in request.__dict__
