@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from kombu.exceptions import ChannelError, OperationalError
 
-from crm import details, duplicates, exports, incoming_reports, kept_answers, mailboxes, policy, sessions, uploads, webhooks
+from crm import details, duplicates, exports, incoming_reports, kept_answers, limits, mailboxes, policy, sessions, uploads, webhooks
 from crm.models import Heartbeat, Upload, User
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,8 @@ def forget_ended_sessions() -> int:
 
 @shared_task
 def forget_kept_answers() -> int:
-    """Delete answers of the API that were kept long enough for a call to come again."""
+    """Delete answers of the API that were kept long enough for a call to come again, and who called how often."""
+    limits.forget_old(at=timezone.now())
     return kept_answers.forget_old(at=timezone.now())
 
 

@@ -93,6 +93,12 @@ def media(tmp_path: Path, settings: Settings) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def counted_apart(tmp_path: Path, settings: Settings) -> None:
+    """Count the calls of each test for itself."""
+    settings.LIMITS_STORE = str(tmp_path / "limits")
+
+
 @pytest.fixture
 def at() -> datetime:
     """The moment at which every test happens."""

@@ -8,7 +8,6 @@ from axes.helpers import get_client_ip_address
 from csp.constants import NONE, SELF
 from csp.decorators import csp_replace
 from django import forms
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -22,11 +21,10 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from abm import leavings
-from crm import details, policy
+from crm import details, limits, policy
 from crm.errors import CrmError, LinkClosed
 from crm.models import DetailsRequest
 
-HOUR = 60 * 60
 DAYS = ["%Y-%m-%d", "%d-%m-%Y", "%d/%m/%Y"]
 LANGUAGES = {"nl": "Nederlands", "en": "English"}
 # No script, nothing from elsewhere, and no page of others around it.
@@ -197,7 +195,7 @@ def _guarded(answer: HttpResponse) -> HttpResponse:
     for name, value in HEADERS.items():
         answer.headers[name] = value
     if answer.status_code == 429:
-        answer.headers["Retry-After"] = str(HOUR)
+        answer.headers["Retry-After"] = str(limits.HOUR)
     return answer
 
 
@@ -206,19 +204,14 @@ def _too_often() -> str:
 
 
 def _too_many(request: HttpRequest, asked: DetailsRequest) -> bool:
-    """Count a form that was sent, for its link and for its network address; each web process counts for itself."""
+    """Count a form that was sent, for its link and for its network address."""
     of_link = _over(f"details-link:{asked.pk}", policy.DETAILS.answers_per_link)
     return _over(f"details-from:{_network(request)}", policy.DETAILS.answers_per_address) or of_link
 
 
-def _over(key: str, at_most: int) -> bool:
+def _over(caller: str, at_most: int) -> bool:
     """Count one more within the hour; say whether it is one too many."""
-    if cache.add(key, 1, HOUR):
-        return False
-    try:
-        return bool(cache.incr(key) > at_most)
-    except ValueError:  # the hour ended between the two lines
-        return False
+    return limits.spend(caller, most=at_most, at=now(), every=limits.HOUR).remaining < 0
 
 
 def _network(request: HttpRequest) -> str:

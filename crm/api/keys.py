@@ -9,8 +9,7 @@ from knox.auth import TokenAuthentication
 from rest_framework import exceptions
 from structlog.contextvars import bind_contextvars
 
-from crm import api_keys, policy
-from crm.api import limits
+from crm import api_keys, limits, policy
 from crm.models import ApiKey, User
 
 

@@ -1,8 +1,11 @@
 """What every call may rely on: nothing lost by two at once, nothing done twice, and no more shown than was asked for."""
 
 import gzip
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from threading import Barrier
 
 import pytest
@@ -10,8 +13,8 @@ from django.db import connection
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from crm import kept_answers, policy
-from crm.api import limits, tags
+from crm import kept_answers, limits, policy
+from crm.api import tags
 from crm.api.problems import bad_request, faults, permission_denied
 from crm.models import Account, ApiKey, KeptAnswer, User
 from tests.conftest import api_client
@@ -293,10 +296,9 @@ def test_an_answer_is_packed_for_who_takes_it_packed(rep_api, account):
 
 
 # --- limits ----------------------------------------------------------------------------------------
-def test_every_answer_says_how_many_calls_are_left_and_the_last_one_is_refused(rep, monkeypatch, settings, tmp_path):
-    settings.LIMITS_STORE = str(tmp_path / "limits")
+def test_every_answer_says_how_many_calls_are_left_and_the_last_one_is_refused(rep, monkeypatch):
     monkeypatch.setattr(policy, "API", policy.Api(calls_per_minute=2))
-    monkeypatch.setattr("crm.api.limits._SECONDS", 10**6)
+    monkeypatch.setattr("crm.limits.spend", partial(limits.spend, every=10**6))
     client = api_client(rep)
 
     answers = [client.get(ACCOUNTS) for _ in range(3)]
@@ -308,14 +310,22 @@ def test_every_answer_says_how_many_calls_are_left_and_the_last_one_is_refused(r
     assert api_client(rep).get(ACCOUNTS).status_code == 200, "another key has calls of its own"
 
 
-def test_calls_of_several_processes_are_counted_together_and_a_new_minute_begins_anew(settings, tmp_path, at):
-    settings.LIMITS_STORE = str(tmp_path / "limits")
-
+def test_calls_of_several_processes_are_counted_together_and_a_new_minute_begins_anew(at):
     with ThreadPoolExecutor(4) as pool:
         left = sorted(spent.remaining for spent in pool.map(lambda _call: limits.spend("key", most=40, at=at), range(40)))
 
     assert left == list(range(40))
     assert limits.spend("key", most=40, at=at + timedelta(minutes=1)).remaining == 39
+
+
+def test_who_called_is_forgotten_two_hours_later_and_who_calls_is_not(at, settings):
+    limits.spend("long ago", most=5, at=at)
+    (old,) = Path(settings.LIMITS_STORE).iterdir()
+    os.utime(old, (0, at.timestamp() - 3 * limits.HOUR))
+    limits.spend("now", most=5, at=at)
+
+    assert limits.forget_old(at=at) == 1
+    assert [path.exists() for path in (old, *Path(settings.LIMITS_STORE).iterdir())] == [False, True]
 
 
 def test_a_store_that_cannot_be_reached_holds_nobody_up(settings, at):

@@ -6,7 +6,6 @@ from datetime import date, timedelta
 
 import pytest
 from django.core import signing
-from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils.timezone import now
@@ -17,11 +16,6 @@ from crm.models import Contact, DetailsRequest, FollowUp
 from tests.factories.crm import AccountFactory, ContactFactory, PersonFactory
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def fresh_hour() -> None:
-    cache.clear()
 
 
 @pytest.fixture

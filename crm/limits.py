@@ -1,4 +1,4 @@
-"""Calls counted per caller and minute, in a place that every web process shares: Redis where there is one, else a file."""
+"""Calls counted per caller and minute, or hour, in a place that every web process shares: Redis where there is one, else files."""
 
 import fcntl
 import logging
@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import redis
-from django.conf import settings
+from django.conf import settings  # noqa: TID251  where it is counted is a place, no number of a rule
 
 logger = logging.getLogger(__name__)
 _ROW = struct.Struct("<QQ")
-_SECONDS = 60
+MINUTE, HOUR = 60, 60 * 60
 
 
 class Spent(NamedTuple):
-    """What of a minute's calls is left: below zero is one too many."""
+    """What of the calls of a minute, or of an hour, is left: below zero is one too many."""
 
     limit: int
     remaining: int
@@ -31,18 +31,34 @@ class Spent(NamedTuple):
         return {"RateLimit-Limit": str(self.limit), "RateLimit-Remaining": str(left), "RateLimit-Reset": str(self.reset_seconds)}
 
 
-def spend(caller: str, *, most: int, at: datetime) -> Spent:
-    """Count one call of the minute that it is; a store that cannot be reached holds nobody up."""
-    minute, second = divmod(int(at.timestamp()), _SECONDS)
+def spend(caller: str, *, most: int, at: datetime, every: int = MINUTE) -> Spent:
+    """Count one call of the stretch of `every` seconds that it is; a store that cannot be reached holds nobody up."""
+    stretch, second = divmod(int(at.timestamp()), every)
     try:
-        count = _in_redis(caller, minute) if settings.LIMITS_STORE.startswith("redis") else _in_file(caller, minute)
+        is_redis = settings.LIMITS_STORE.startswith("redis")
+        count = _in_redis(f"{caller}:{stretch}", every) if is_redis else _in_file(caller, stretch)
     except (OSError, redis.RedisError) as error:
         logger.warning("Calls are not counted: %s", error)
         count = 1
-    return Spent(most, most - count, _SECONDS - second)
+    return Spent(most, most - count, every - second)
 
 
-def _in_file(caller: str, minute: int) -> int:
+def forget_old(*, at: datetime) -> int:
+    """Delete the files of callers who have not called for two hours, give their number; Redis forgets by itself."""
+    if settings.LIMITS_STORE.startswith("redis"):
+        return 0
+    count = 0
+    for path in Path(settings.LIMITS_STORE).glob("*"):
+        try:
+            if path.stat().st_mtime < at.timestamp() - 2 * HOUR:
+                path.unlink()
+                count += 1
+        except FileNotFoundError:
+            continue  # another worker was first
+    return count
+
+
+def _in_file(caller: str, stretch: int) -> int:
     """Count in a file of sixteen bytes; the lock is the system's, and goes with the process that holds it."""
     path = Path(settings.LIMITS_STORE) / sha256(caller.encode()).hexdigest()[:32]
     try:
@@ -54,18 +70,17 @@ def _in_file(caller: str, minute: int) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX)
         row = os.pread(handle, _ROW.size, 0)
         then, count = _ROW.unpack(row) if len(row) == _ROW.size else (0, 0)
-        count = count + 1 if then == minute else 1
-        os.pwrite(handle, _ROW.pack(minute, count), 0)
+        count = count + 1 if then == stretch else 1
+        os.pwrite(handle, _ROW.pack(stretch, count), 0)
     finally:
         os.close(handle)
     return count
 
 
-def _in_redis(caller: str, minute: int) -> int:
-    name = f"quorum:calls:{caller}:{minute}"
+def _in_redis(name: str, every: int) -> int:
     with _redis().pipeline() as pipe:
-        pipe.incr(name)
-        pipe.expire(name, 2 * _SECONDS)
+        pipe.incr(f"quorum:calls:{name}")
+        pipe.expire(f"quorum:calls:{name}", 2 * every)
         count, _expires = pipe.execute()
     return int(count)
 
