@@ -104,7 +104,32 @@ def close(experiment: Experiment, *, learned: str = "", at: datetime, by: User |
     row, found = Experiment.objects.get(pk=experiment.pk), read(experiment)
     row.status, row.closed_at, row.learned = Experiment.Status.CLOSED, at, learned.strip()
     row.winner, row.indication = found.verdict.winner or "", found.verdict.indication or ""
-    row.p_value = found.compared.p_value
+    # Without a verdict it would read as 'no difference'.
+    row.p_value = None if found.verdict.lacking else found.compared.p_value
+    return _save(row, at=at, by=by)
+
+
+def close_due(*, at: datetime, limit: int) -> int:
+    """Close the experiments whose period is over, each with the verdict of its latest count; safe to repeat. Give how many."""
+    over = Experiment.objects.over(day=day_of(at), waited=timedelta(days=policy.EXPERIMENTS.last_count_days))
+    return sum(_closed_by_night(row, at) for row in over.order_by("pk")[:limit])
+
+
+def _closed_by_night(experiment: Experiment, at: datetime) -> bool:
+    try:
+        close(experiment, at=at, by=None)
+    except WrongStatus:
+        # Somebody closed it in the meantime: it is done.
+        return False
+    return True
+
+
+@transaction.atomic
+def learn(experiment: Experiment, *, learned: str, at: datetime, by: User | None) -> Experiment:
+    """Write down, or correct, what was learned from an experiment that is closed."""
+    _claim(experiment, Experiment.Status.CLOSED, _("Only of a closed experiment it is known what we learned."))
+    row = Experiment.objects.get(pk=experiment.pk)
+    row.learned = learned.strip()
     return _save(row, at=at, by=by)
 
 
@@ -150,7 +175,7 @@ def _verdict_in_words(experiment: Experiment, reading: Reading) -> str:
     found, p = reading.verdict, rates.p_in_words(1.0 if reading.compared.p_value is None else reading.compared.p_value)
     names = {"a": experiment.arm_a or "A", "b": experiment.arm_b or "B"}
     if found.lacking:
-        return _("Not decidable yet.")
+        return _("Not decidable yet.") if experiment.status != Experiment.Status.CLOSED else _("Closed without a verdict.")
     if found.winner:
         return _("Winner: %(arm)s. Chance alone makes such a difference less often than 1 in 20 times (%(p)s).") % {
             "arm": names[found.winner],
@@ -165,17 +190,20 @@ def _verdict_in_words(experiment: Experiment, reading: Reading) -> str:
 
 
 def _lacks_in_words(experiment: Experiment, reading: Reading) -> list[str]:
-    numbers, said = policy.EXPERIMENTS, []
+    numbers, said, is_closed = policy.EXPERIMENTS, list[str](), experiment.status == Experiment.Status.CLOSED
     if "people" in reading.verdict.lacking:
         facts = {
             "count": number_format(reading.smaller_arm, 0, force_grouping=True),
             "needed": number_format(numbers.per_arm_at_least, 0, force_grouping=True),
         }
         said.append(_("The smaller arm has %(count)s of the %(needed)s that a verdict needs.") % facts)
-    if "days" in reading.verdict.lacking:
+    if "days" in reading.verdict.lacking and is_closed:
+        last = {"days": reading.days, "needed": numbers.shortest_days}
+        said.append(_("The last count is of day %(days)d; a verdict needs day %(needed)d.") % last)
+    elif "days" in reading.verdict.lacking:
         left = numbers.shortest_days - reading.days
         said.append(ngettext("It needs %(days)d day more.", "It needs %(days)d days more.", left) % {"days": left})
-    if reading.is_early:
+    if reading.is_early and not is_closed:
         facts = {"needed": number_format(reading.needed_per_arm or 0, 0, force_grouping=True)}
         said.append(_("The plan asks for %(needed)s in each arm; who decides before that takes chance for an effect more often.") % facts)
         said.append(_reached_in_words(experiment, reading))

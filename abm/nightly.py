@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext_lazy as _
 
-from abm import engagement, job_changes, kept_reports, leavings, policy, refresh, score_numbers, states
+from abm import engagement, experiments, job_changes, kept_reports, leavings, policy, refresh, score_numbers, states
 from abm.models import NightlyChunk, NightlyRun, ScoreChange
 from crm import pilots, privacy
 from crm import policy as crm_policy
@@ -170,6 +170,11 @@ def _chase_pilots(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
     return pilots.chase_overdue(at=at)
 
 
+def _close_experiments(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
+    """Close the experiments whose period is over, before the reports tell of them."""
+    return experiments.close_due(at=at, limit=policy.NIGHTLY.experiments_per_night)
+
+
 def _retain(_chunk: NightlyChunk, _day: date, at: datetime) -> int:
     return privacy.retain(at=at)
 
@@ -194,6 +199,7 @@ STEPS: dict[str, Callable[[NightlyChunk, date, datetime], int]] = {
     "accounts": _refresh_accounts,
     "bounces": _judge_who_left,
     "pilots": _chase_pilots,
+    "experiments": _close_experiments,
     "retention": _retain,
     "history": _thin_history,
     "reports": _keep_reports,

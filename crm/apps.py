@@ -17,7 +17,20 @@ class CrmConfig(AppConfig):
         from django.core.exceptions import ImproperlyConfigured
         from django.db.models.signals import post_migrate, pre_delete
 
-        from crm import access, activities, exports, incoming_reports, policy, privacy, receivers, return_path, sync, verdicts, webhooks
+        from crm import (
+            access,
+            activities,
+            exports,
+            funnel_files,
+            incoming_reports,
+            policy,
+            privacy,
+            receivers,
+            return_path,
+            sync,
+            verdicts,
+            webhooks,
+        )
         from crm.merges import privacy as merged_people
         from crm.pages import signed_in
         from crm.uploads import privacy as imported_people
@@ -37,6 +50,7 @@ class CrmConfig(AppConfig):
         privacy.retain_also("webhook_events", webhooks.let_go)
         privacy.retain_also("exports", exports.expire)
         privacy.retain_also("sync", sync.forget)
+        privacy.retain_also("lead_funnels", funnel_files.let_go)
         privacy.retain_also("user_agents", verdicts.forget_agents)
         return_path.use_sender(address=settings.DEFAULT_FROM_EMAIL, domain=settings.RETURN_PATH_DOMAIN, key=settings.RETURN_PATH_KEY)
         policy.use_zone(settings.TIME_ZONE)

@@ -13,7 +13,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from abm import experiments, policy
-from abm.admin.two_arms import arms, figures
+from abm.admin.two_arms import arms, figures, whole
 from abm.models import Experiment, ExperimentCount
 from crm import access
 from crm.admin import deeds
@@ -26,7 +26,7 @@ TONES = {"draft": "assumed", "running": "engaged", "closed": "plain"}
 COUNTS_SHOWN = 20
 
 
-def whole(label: Any) -> forms.IntegerField:
+def how_many(label: Any) -> forms.IntegerField:
     """Ask for how many."""
     return forms.IntegerField(label=label, min_value=0, max_value=2_000_000_000, widget=UnfoldAdminIntegerFieldWidget())
 
@@ -35,8 +35,8 @@ class Count(forms.Form):
     """Ask what both arms had together by the end of a day."""
 
     counted_on = deeds.day(_("counted on"), help_text=_("Totals since the start, by the end of this day."))
-    n_a, successes_a = whole(_("Reached with A")), whole(_("Successes of A"))
-    n_b, successes_b = whole(_("Reached with B")), whole(_("Successes of B"))
+    n_a, successes_a = how_many(_("Reached with A")), how_many(_("Successes of A"))
+    n_b, successes_b = how_many(_("Reached with B")), how_many(_("Successes of B"))
 
 
 class Learned(forms.Form):
@@ -74,7 +74,7 @@ class ExperimentAdmin(RememberedAdmin):
     search_fields = ["name", "hypothesis", "kpi"]
     nothing_yet = _("No experiment yet: write down what you expect, change one thing, and count.")
     change_form_outer_before_template = "abm/admin/experiment_page.html"
-    actions_detail = ["start", "count", "close"]
+    actions_detail = ["start", "count", "close", "learn"]
     fields = [
         "name", ("team", "owner"), "hypothesis", "kpi", "variables", ("arm_a", "arm_b"),
         ("baseline_percent", "uplift_percent"), ("starts_on", "ends_on"),
@@ -92,7 +92,7 @@ class ExperimentAdmin(RememberedAdmin):
             return chip(_("winner: %(arm)s") % {"arm": row.get_winner_display()}, "engaged")
         if row.indication:
             return chip(_("indication: %(arm)s") % {"arm": row.get_indication_display()}, "known")
-        return chip(_("no difference that counts"), "plain")
+        return chip(_("no difference that counts"), "plain") if row.p_value is not None else chip(_("not decidable"), "missing")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Experiment | None = None) -> list[str]:
         """Only a draft may still change; its team stays."""
@@ -105,7 +105,7 @@ class ExperimentAdmin(RememberedAdmin):
         return {"owner": request.user.pk, "team": doer(request).team_id} | super().get_changeform_initial_data(request)
 
     def useless(self, record: Experiment) -> set[str]:
-        return {"draft": {"count", "close"}, "running": {"start"}}.get(record.status, {"start", "count", "close"})
+        return {"draft": {"count", "close", "learn"}, "running": {"start", "learn"}}.get(record.status, {"start", "count", "close"})
 
     def begin(self, request: HttpRequest, values: dict[str, Any]) -> Experiment:
         return experiments.draft(at=now(), by=doer(request), **values)
@@ -142,6 +142,13 @@ class ExperimentAdmin(RememberedAdmin):
         form = Learned(deeds.filled(request))
         return self.ask(request, row, form, deed, title=_("Close the experiment"), done=_("The experiment is closed."), warning=warning)
 
+    @action(description=_("What we learned"), url_path="learn", icon="lightbulb", permissions=["change"])
+    def learn(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        row = self.record(request, object_id)
+        form = Learned(deeds.filled(request), initial={"learned": row.learned})
+        deed = partial(experiments.learn, row, by=doer(request))
+        return self.ask(request, row, form, deed, title=_("Write down what we learned"), done=_("Written down."))
+
 
 @admin.register(ExperimentCount)
 class ExperimentCountAdmin(ReadOnlyAdmin):
@@ -165,6 +172,13 @@ def panels(request: HttpRequest, row: Experiment) -> dict[str, Any]:
         "words": experiments.in_words(row, found),
         "arms": arms(found.compared, {"a": row.arm_a or "A", "b": row.arm_b or "B"}),
         "figures": figures(found.compared),
-        "counts": list(row.counts.all()[:COUNTS_SHOWN]),
+        "needed": whole(found.needed_per_arm) if found.needed_per_arm else "",
+        "counts": [counted(count) for count in row.counts.all()[:COUNTS_SHOWN]],
         "longest_days": policy.EXPERIMENTS.longest_days,
     }
+
+
+def counted(count: ExperimentCount) -> tuple[Any, str, str]:
+    """Give a count's day, and for each arm successes of all."""
+    a, b = f"{whole(count.successes_a)} / {whole(count.n_a)}", f"{whole(count.successes_b)} / {whole(count.n_b)}"
+    return count.counted_on, a, b

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.text import capfirst
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
@@ -18,7 +19,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from abm import reports
 from abm.kept_reports import words
 from abm.models import ReportSnapshot
-from abm.reports import Report, Table, wording
+from abm.reports import Report, Table, channels, wording
 from abm.reports.facts import NONE
 from crm.admin import deeds
 from crm.admin.exports import KINDS
@@ -30,6 +31,10 @@ from crm.policy import day_of
 
 # More bars nobody reads; the table has every row.
 BARS_SHOWN = 24
+
+# What fills a report that has no rows: who may do it, where, and what the button says; by the permission the report asks for.
+DEALS_FIRST = ("crm.add_opportunity", "admin:crm_opportunity_add", _("Record a deal"))
+STEPS = {channels.BUDGET: ("abm.add_budgetline", "admin:abm_budgetline_add", _("Add a budget line"))}
 
 add_page(
     Place("marketing", -2, "leaderboard", _("Reports")),
@@ -109,6 +114,7 @@ class ReportSnapshotAdmin(ReadOnlyAdmin):
                 (kind.upper(), f"{reverse('admin:abm_reportsnapshot_file', args=[found.slug, kind])}?{request.GET.urlencode()}")
                 for kind in KINDS
             ],
+            "next_step": next_step(request, found),
             **(laid_out(table) if table else {}),
         }
         return TemplateResponse(request, "abm/admin/report.html", context)
@@ -173,6 +179,7 @@ def laid_out(table: Table) -> dict[str, Any]:
     return {
         "columns": [(column, wording.is_number(column)) for column in columns],
         "rows": [[(wording.shown(column, row), wording.is_number(column)) for column in columns] for row in table.rows],
+        "counted_over": counted_over(table),
         "has_help": any(column.help for column in columns),
         "notes": table.notes,
         "bars": bars(table),
@@ -181,10 +188,24 @@ def laid_out(table: Table) -> dict[str, Any]:
     }
 
 
+def counted_over(table: Table) -> str:
+    """Say which days the figures are of, and in which currency."""
+    first, last = (date_format(day, "SHORT_DATE_FORMAT") if day else "" for day in (table.period.first, table.period.last))
+    days = f"{first} – {last}" if first or last else str(_("all days"))
+    return " · ".join(filter(None, [days, table.chosen.get("currency", "")]))
+
+
+def next_step(request: HttpRequest, report: Report) -> tuple[Any, str] | None:
+    """Give what a reader may do about a report without rows: label and address."""
+    needed, address, label = STEPS.get(report.permission, DEALS_FIRST)
+    return (label, reverse(address)) if request.user.has_perm(needed) else None
+
+
 def _says_nothing(name: str, table: Table) -> bool:
-    """Say whether a column only repeats that nothing is told apart, beside another that names the rows."""
+    """Say whether a column is empty in every row, or only repeats that nothing is told apart beside another that names the rows."""
     label = table.report.chart.label if table.report.chart else name
-    return name == "group" != label and table.chosen.get("by") == NONE
+    is_empty = bool(table.rows) and all(row[name] == "" for row in table.rows)
+    return is_empty or (name == "group" != label and table.chosen.get("by") == NONE)
 
 
 def legend(table: Table) -> list[str]:

@@ -16,7 +16,7 @@ def arms(compared: Comparison, names: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _arm(name: Any, arm: Arm, top: float) -> dict[str, Any]:
-    found = {"name": name, "n": arm.n, "successes": arm.successes}
+    found = {"name": name, "n": whole(arm.n), "successes": whole(arm.successes)}
     if arm.rate is None or arm.wilson is None:
         return found
     low, high = arm.wilson
@@ -41,6 +41,11 @@ def figures(compared: Comparison) -> list[tuple[Any, Any]]:
         (_("uplift"), f"{signed(compared.uplift)} %" if compared.uplift is not None else "–"),
         (_("significance test"), f"{rates.p_in_words(compared.p_value)} ({test})"),
     ]
+
+
+def whole(count: int) -> str:
+    """Write a count with its thousands apart."""
+    return number_format(count, 0, force_grouping=True)
 
 
 def percent(share: float) -> str:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from abm import nightly
-from abm.demo import activity, changes, deals, logins, mail, marketing, people
+from abm.demo import activity, budgets, changes, deals, logins, mail, marketing, people
 from abm.demo.people import SOURCE
 from abm.errors import AbmError
 from crm import bulk, imports, policy, sales_history
@@ -68,6 +68,8 @@ def _invent(*, at: datetime) -> None:
     activity.record_rows(meetings, label="meeting", at=at)
     changes.suspect(members, rep=sellers["rep"], at=at)
     mail.send_and_return(members, at=at)
+    budgets.spend(at=at)
+    budgets.aim(list(sellers.values()), at=at)
     marketing.write_profile()
     marketing.score(at=at)
     marketing.make_lists(lead=sellers["lead"], other_rep=sellers["other rep"], at=at)

@@ -1,11 +1,12 @@
 """Experiments: one thing changed between A and B, and what was counted on which day."""
 
+from datetime import date, timedelta
 from typing import Self
 
 from django.contrib.auth.models import AnonymousUser
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils.formats import localize
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
@@ -26,6 +27,11 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
     def running(self) -> Self:
         """Keep those that count."""
         return self.filter(status=Experiment.Status.RUNNING)
+
+    def over(self, *, day: date, waited: timedelta) -> Self:
+        """Keep the running ones whose period ended before a day: with their last day counted, or after waiting for it so long."""
+        is_counted = Exists(ExperimentCount.objects.filter(experiment=OuterRef("pk"), counted_on=OuterRef("ends_on")))
+        return self.running().filter(Q(is_counted) | Q(ends_on__lt=day - waited), ends_on__lt=day)
 
 
 class Experiment(models.Model):

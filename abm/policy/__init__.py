@@ -189,6 +189,8 @@ class Nightly:
     verify_on_weekday: int = 7
     # A night's worth, should every event be lost; their accounts are kept until all of them are judged.
     bounces_per_night: int = 500
+    # What is left over is closed the night after; each keeps its verdict whenever that is.
+    experiments_per_night: int = 500
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ class Experiments:
     indication_share: float = 0.10
     # Below this many in the smallest expected cell the normal curve is no longer near enough. Source: Cochran 1954.
     exact_below_cell: int = 5
+    # For so long after its end an experiment waits for the count of its last day before the night closes it. Source: judgement.
+    last_count_days: int = 7
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy
 from abm import policy
 from abm.models import BudgetLine
 from abm.reports import facts
-from abm.reports.channels import BUDGET
+from abm.reports.channels import BUDGET, NO_LINES
 from abm.reports.contract import Chart, Column, Period, Report, Row, Unit
 from crm.models import User
 
@@ -58,4 +58,5 @@ REPORT = Report(
     choices=(facts.CURRENCY,),
     chart=Chart("label", ("planned", "actual")),
     permission=BUDGET,
+    nothing=NO_LINES,
 )

@@ -16,6 +16,9 @@ from abm.reports.facts import RANK
 from crm.models import Stage, User
 
 BUDGET = "abm.view_budgetline"
+NO_LINES = gettext_lazy(
+    "No budget line lies in this period: add what each channel may cost per month, and it can be held against what it brings."
+)
 COLUMNS = (
     Column("channel", gettext_lazy("channel")),
     Column("leads", gettext_lazy("leads"), Unit.COUNT, gettext_lazy("Deals begun in the period.")),
@@ -146,8 +149,10 @@ def _lifts(value: float | None, usual: float | None) -> bool:
 
 
 def notes(*, period: Period, user: User, currency: str = "EUR") -> Sequence[str]:
-    """Say what the figures count."""
+    """Say what the figures count, and what is lacking for the costs."""
+    lacking = [] if _spent(period, currency) else [str(NO_LINES)]
     return [
+        *lacking,
         _("Costs are those of the budget lines of the months in the period; a month without a figure of what was spent costs nothing."),
         *facts.foreign_note(user, currency),
     ]

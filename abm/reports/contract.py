@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from crm.errors import Invalid
 from crm.models import User
@@ -33,6 +34,7 @@ class Unit(StrEnum):
     BY_ROW = "by_row"
 
 
+NO_DEALS = gettext_lazy("No deal that you may see lies in this period: leave its days empty to look at all, or record deals first.")
 # Decimals that a figure is given with: a rerun, another database and a spreadsheet then show the same.
 PLACES = {Unit.SHARE: 6, Unit.DAYS: 4, Unit.MONEY: 4, Unit.RATIO: 6, Unit.NUMBER: 6}
 
@@ -115,6 +117,8 @@ class Report:
     chart: Chart | None = None
     notes: Callable[..., Sequence[str]] | None = None
     permission: str = "crm.view_opportunity"
+    # What a page says while there are no rows, and what to do about it.
+    nothing: str | Promise = NO_DEALS
 
     def is_open_to(self, user: User) -> bool:
         """Say whether a user may look at it."""

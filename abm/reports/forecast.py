@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -68,6 +69,7 @@ def _sum(parts: Sequence[Row], chances: Mapping[str, float]) -> Row:
         "pipeline": sum(part["amount"] for part in parts),
         "weighted": sum(float(part["amount"]) * chances[part["stage"]] for part in firm),
         "committed": sum(part["amount"] for part in firm if RANK[Stage(part["stage"])] >= COMMITTED_FROM),
+        "committed_deals": sum(part["deals"] for part in firm if RANK[Stage(part["stage"])] >= COMMITTED_FROM),
         "broken_deals": sum(part["deals"] for part in broken),
         "broken": sum(part["amount"] for part in broken),
         "without_amount": sum(part["without_amount"] for part in parts),
@@ -102,14 +104,20 @@ def assumed(stage: str) -> float:
     return float(getattr(policy.FORECAST, f"{stage}_won_share"))
 
 
+def target(*, period: Period, user: User, currency: str) -> SalesTarget | None:
+    """Give what is to be sold in this quarter, as far as it was set."""
+    first, _following = pipeline.quarter_of(period.today)
+    return SalesTarget.objects.of(user).filter(quarter=first, currency=currency).first()
+
+
 def coverage(*, period: Period, user: User, currency: str) -> dict[str, Any] | None:
     """Hold the open pipeline of this quarter against what of the target is still to be won; None without a target.
 
     pipeline, target, won: money; still: what is left to win, at least 0; ratio: pipeline of it, None when nothing is left.
     """
     first, following = pipeline.quarter_of(period.today)
-    target = SalesTarget.objects.of(user).filter(quarter=first, currency=currency).first()
-    if target is None:
+    goal = target(period=period, user=user, currency=currency)
+    if goal is None:
         return None
     begin, values = facts.with_facts(user, currency=currency)
     sums = (
@@ -117,8 +125,8 @@ def coverage(*, period: Period, user: User, currency: str) -> dict[str, Any] | N
         "COALESCE(SUM(CASE WHEN open = 1 AND is_broken = 0 AND expected_close_on < %s THEN amount END), 0) AS pipeline FROM facts"
     )
     [row] = sql.run(begin + sums, [*values, first, following, following])
-    still = max(Decimal(0), target.amount - Decimal(str(row["won"])))
-    return {**row, "target": target.amount, "still": still, "ratio": float(row["pipeline"]) / float(still) if still else None}
+    still = max(Decimal(0), goal.amount - Decimal(str(row["won"])))
+    return {**row, "target": goal.amount, "still": still, "ratio": float(row["pipeline"]) / float(still) if still else None}
 
 
 def bridge(*, period: Period, user: User, currency: str, now: float, before: float | None) -> dict[str, float | None]:
@@ -148,9 +156,9 @@ def notes(*, period: Period, user: User, by: str = STAGE, currency: str = "EUR")
     told = []
     for stage, (own, decided) in history(user).items():
         is_own = decided >= policy.FORECAST.own_history_deals
-        words = _("%(stage)s: %(share)s, own history of %(decided)d deals") if is_own else _("%(stage)s: %(share)s, assumed")
+        words = _("%(stage)s: %(share)s, own history of %(decided)s deals") if is_own else _("%(stage)s: %(share)s, assumed")
         share = percent(round(own, 4) if is_own else assumed(stage))
-        told.append(words % {"stage": Stage(stage).label, "share": share, "decided": decided})
+        told.append(words % {"stage": Stage(stage).label, "share": share, "decided": number_format(decided, force_grouping=True)})
     return [
         _("Weighted with the share won from each stage: %(shares)s.") % {"shares": "; ".join(told)},
         *facts.foreign_note(user, currency),

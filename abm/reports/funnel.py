@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -99,7 +100,7 @@ def _row(group: dict[str, Any], stage: Stage) -> Row:
 
 def percent(value: float) -> str:
     """Write a share as people read it."""
-    return f"{value * 100:g} %"
+    return f"{number_format(f'{value * 100:g}')} %"
 
 
 def benchmark(stage: Stage) -> str:

@@ -25,6 +25,7 @@ COLUMNS = (
 )
 
 
+NO_TARGET = gettext_lazy("No sales target stands for this quarter: set one, and it is said how far the pipeline covers it.")
 # What each figure is called, by its code.
 LABELS: dict[str, Promise] = {
     "mql_to_sql": gettext_lazy("MQL to SQL"),
@@ -122,9 +123,10 @@ def _of_the_closed(closed: Row) -> list[Row]:
 def _of_the_open(period: Period, user: User, currency: str) -> list[Row]:
     """Give what is open today, whatever the period, and how far it covers this quarter's target."""
     stages = forecast.rows(period=Period(period.today), user=user, currency=currency)
-    counted = sum(row["deals"] for row in stages)
-    codes = ("pipeline", "weighted", "committed", "broken")
-    found = [_figure(code, sum(row[code] for row in stages), Unit.MONEY, counted) for code in codes]
+    summed = {name: sum(row[name] for row in stages) for row in stages[:1] for name in row if name != "group"}
+    counted = {"pipeline": summed["deals"], "weighted": summed["deals"] - summed["broken_deals"]}
+    counted |= {code: summed[f"{code}_deals"] for code in ("committed", "broken")}
+    found = [_figure(code, summed[code], Unit.MONEY, deals) for code, deals in counted.items()]
     cover, bands = forecast.coverage(period=period, user=user, currency=currency), policy.BENCHMARKS
     ratio = cover["ratio"] if cover else None
     return [*found, _figure("target_coverage", ratio, Unit.RATIO, low=bands.coverage_low, high=bands.coverage_high)]
@@ -147,7 +149,8 @@ def notes(*, period: Period, user: User, currency: str = "EUR") -> Sequence[str]
     counted = _(
         "Conversions: deals begun in the period and decided. Win rate, values and days: deals closed in it. Pipeline and forecast: open today."
     )
-    return [counted, *facts.foreign_note(user, currency)]
+    aimed = forecast.target(period=period, user=user, currency=currency) is not None
+    return [counted, *([] if aimed else [str(NO_TARGET)]), *facts.foreign_note(user, currency)]
 
 
 REPORT = Report(

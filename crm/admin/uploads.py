@@ -1,7 +1,7 @@
 """Imports: from a file to its columns, a trial, the run that can be watched, paused and resumed, and the way back."""
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from crm import policy, tasks, uploads
-from crm.admin import deeds
+from crm.admin import deeds, lead_funnels
 from crm.admin.lists import bar, chip
 from crm.admin.progress import answer_poll, progress_of
 from crm.admin.sidebar import Place
@@ -94,7 +94,14 @@ class UploadAdmin(ReadOnlyAdmin):
             except CrmError as refusal:
                 form.add_error("file", str(refusal))
         examples = [(capfirst(label), reverse("admin:crm_upload_example", args=[what])) for what, label in Upload.What.choices]
-        context = {"form": form, "examples": examples, "limits": policy.UPLOADS, "bytes": policy.UPLOADS.file_megabytes * 2**20}
+        may_import_leads = doer(request).has_perms(lead_funnels.NEEDS)
+        context: dict[str, Any] = {
+            "may_import_leads": may_import_leads,
+            "form": form,
+            "examples": examples,
+            "limits": policy.UPLOADS,
+            "bytes": policy.UPLOADS.file_megabytes * 2**20,
+        }
         return self.show(request, "new", _("Import a file"), step=0, **context)
 
     def example_view(self, request: HttpRequest, what: str) -> StreamingHttpResponse:
@@ -104,11 +111,16 @@ class UploadAdmin(ReadOnlyAdmin):
         fields = uploads.fields(what)
         return as_csv([[field.name for field in fields], [field.example for field in fields]], f"{what}-example.csv")
 
+    def leads_view(self, request: HttpRequest) -> HttpResponse:
+        return lead_funnels.page(request, partial(self.show, request))
+
     # --- one import --------------------------------------------------------------------------------
 
-    def show(self, request: HttpRequest, page: str, title: Any, *, step: int, **context: Any) -> HttpResponse:
+    def show(
+        self, request: HttpRequest, page: str, title: Any, *, step: int, labels: Sequence[Any] = STEPS, **context: Any
+    ) -> HttpResponse:
         """Draw one of the pages of an import, with the steps above it."""
-        steps = [(label, "done" if number < step else "here" if number == step else "later") for number, label in enumerate(STEPS)]
+        steps = [(label, "done" if number < step else "here" if number == step else "later") for number, label in enumerate(labels)]
         frame = self.admin_site.each_context(request) | {"title": title, "opts": self.opts, "media": self.media, "steps": steps}
         return TemplateResponse(request, f"crm/admin/uploads/{page}.html", frame | context)
 
@@ -128,7 +140,7 @@ class UploadAdmin(ReadOnlyAdmin):
     def run_page(self, request: HttpRequest, upload: Upload) -> HttpResponse:
         """Show how far it is, what became of the rows, and what may be done about it."""
         failed = upload.problems.order_by("line").values("line", "column", "reason", "values")[: policy.UPLOADS.first_problems]
-        context = {
+        context: dict[str, Any] = {
             "upload": upload,
             "progress": self.progress(upload),
             "problems": [problem_row(upload, **row) for row in failed],
@@ -215,7 +227,8 @@ class UploadAdmin(ReadOnlyAdmin):
             path(f"<int:object_id>/{name}/", self.admin_site.admin_view(view), name=f"crm_upload_{name}") for name, view in views.items()
         ]
         example = path("example/<slug:what>/", self.admin_site.admin_view(self.example_view), name="crm_upload_example")
-        return [example, *ours, *super().get_urls()]
+        leads = path("leads/", self.admin_site.admin_view(self.leads_view), name="crm_upload_leads")
+        return [example, leads, *ours, *super().get_urls()]
 
 
 def counts_of(upload: Upload) -> list[tuple[Any, int, bool]]:

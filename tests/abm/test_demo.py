@@ -8,7 +8,7 @@ import pytest
 from django.db import transaction
 
 from abm import demo, job_changes, my_day
-from abm.demo import activity, logins, people, stories, tour
+from abm.demo import activity, budgets, logins, people, stories, tour
 from abm.models import (
     AccountStanding,
     ComparisonAccount,
@@ -21,6 +21,7 @@ from abm.models import (
     PhaseChange,
     TargetList,
 )
+from abm.reports import Period, ask, budget, channels, key_figures
 from crm import opportunities, policy
 from crm.models import (
     Account,
@@ -374,3 +375,31 @@ def test_accounts_are_all_along_the_journey_and_have_been_elsewhere(said):
     assert {Phase.DREAM, Phase.RESEARCH, Phase.CONSIDER, Phase.BUY, Phase.REPEAT} <= phases.keys()
     assert JourneyPlacement.objects.filter(overlap=Phase.COMPARE).count() >= 4
     assert PhaseChange.objects.ended().values("from_phase").distinct().count() >= 4
+
+
+def test_the_channels_show_what_a_customer_costs_and_when_it_is_paid_back(said):
+    rows = {row["channel"]: row for row in _asked(channels.REPORT)}
+
+    assert rows.keys() == {channel.name for channel in budgets.CHANNELS}
+    assert all(row["cac"] > 0 and row["payback_months"] > 0 for row in rows.values())
+    assert {rows["events"]["verdict"], rows["social"]["verdict"]} == {"usual", "below the usual"}
+    assert sum(row["leads"] for row in rows.values()) == Opportunity.objects.count()
+
+
+def test_the_budget_is_planned_as_meant_and_spent_otherwise(said):
+    rows = {row["purpose"]: row for row in _asked(budget.REPORT)}
+
+    assert [round(row["planned_share"], 2) for row in rows.values()] == [0.60, 0.25, 0.15]
+    assert (rows["proven"]["verdict"], rows["experiment"]["verdict"]) == ("less than meant", "more than meant")
+
+
+def test_the_pipeline_is_held_against_the_target_of_the_quarter(said):
+    figures = {row["figure"]: row["value"] for row in _asked(key_figures.REPORT)}
+
+    assert figures["target_coverage"] is not None
+    assert figures["cac"] > 0
+
+
+def _asked(report):
+    boss = User.objects.get(username=logins.ADMIN)
+    return ask(report, period=Period(policy.day_of(AT)), user=boss).rows

@@ -166,6 +166,63 @@ def test_closing_keeps_the_verdict(running: Experiment, at: datetime) -> None:
         counted(closed, at, 14, (213, 1700), (300, 1700))
 
 
+@pytest.mark.django_db
+def test_an_experiment_that_ends_without_a_verdict_keeps_no_p_value_and_says_so(running: Experiment, at: datetime) -> None:
+    counted(running, at, 5, (20, 300), (50, 300))
+
+    closed = experiments.close(running, at=later(at, 15), by=None)
+
+    assert (closed.winner, closed.indication, closed.p_value) == ("", "", None)
+    assert experiments.in_words(closed, experiments.read(closed)) == [
+        "Closed without a verdict.",
+        "The smaller arm has 300 of the 1,000 that a verdict needs.",
+        "The last count is of day 5; a verdict needs day 7.",
+    ]
+
+
+@pytest.mark.django_db
+def test_the_night_closes_an_experiment_once_its_last_day_is_counted(running: Experiment, at: datetime) -> None:
+    counted(running, at, 14, (212, 1700), (300, 1700))
+
+    closed = [experiments.close_due(at=later(at, days), limit=9) for days in (14, 15, 16)]
+
+    assert closed == [0, 1, 0]
+    row = Experiment.objects.get()
+    assert (row.status, row.winner, row.closed_at, row.history.latest().history_user) == ("closed", "b", later(at, 15), None)
+
+
+@pytest.mark.django_db
+def test_the_night_waits_a_week_for_the_count_of_the_last_day(running: Experiment, at: datetime) -> None:
+    counted(running, at, 13, (212, 1700), (300, 1700))
+
+    closed = [experiments.close_due(at=later(at, days), limit=9) for days in (15, 21, 22)]
+
+    assert closed == [0, 0, 1]
+    assert Experiment.objects.get().winner == "b"
+
+
+@pytest.mark.django_db
+def test_the_night_leaves_drafts_alone_and_what_is_left_over_for_the_next_night(draft: Experiment, rep: User, at: datetime) -> None:
+    others = [experiments.draft(team=draft.team, owner=rep, at=at, **FACTS) for _number in range(3)]
+    for each in others:
+        experiments.start(each, at=at, by=rep)
+
+    assert [experiments.close_due(at=later(at, 40), limit=2) for _night in range(3)] == [2, 1, 0]
+    assert Experiment.objects.get(pk=draft.pk).status == "draft"
+
+
+@pytest.mark.django_db
+def test_what_was_learned_is_written_down_after_the_end(running: Experiment, rep: User, at: datetime) -> None:
+    with pytest.raises(WrongStatus):
+        experiments.learn(running, learned="Te vroeg.", at=at, by=rep)
+    experiments.close_due(at=later(at, 40), limit=9)
+
+    learned = experiments.learn(running, learned=" Vragen werken. ", at=later(at, 41), by=rep)
+
+    assert (learned.learned, learned.status, learned.closed_at) == ("Vragen werken.", "closed", later(at, 40))
+    assert learned.history.latest().history_user == rep
+
+
 def test_the_day_on_which_a_plan_is_reached() -> None:
     today = datetime(2026, 3, 20, tzinfo=UTC).date()
     assert experiments.forecast(500, days=10, needed=1001, today=today) == date(2026, 3, 31)

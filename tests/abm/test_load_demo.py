@@ -115,4 +115,4 @@ def test_command_prints_logins_and_says_what_is_invented(loaded, capsys):
 
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed[1:6]] == list(logins.USERNAMES)
-    assert printed[6].endswith("People, mail, visits and live deals are invented.")
+    assert printed[6].endswith("People, mail, visits, live deals, channels and budgets are invented.")

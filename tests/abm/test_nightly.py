@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.db import DatabaseError
 
-from abm import nightly, policy, refresh
+from abm import experiments, nightly, policy, refresh
 from abm.models import AccountStanding, EngagementScore, NightlyChunk, NightlyRun
 from crm import pilots
 from crm.errors import Invalid
@@ -59,9 +59,10 @@ def test_a_run_refreshes_every_account_in_chunks_and_then_does_the_other_steps(c
         (2, "accounts", ids[10], None, 2, 1, ""),
         (3, "bounces", None, None, 0, 1, ""),
         (4, "pilots", None, None, 0, 1, ""),
-        (5, "retention", None, None, 0, 1, ""),
-        (6, "history", None, None, 0, 1, ""),
-        (7, "reports", None, None, 0, 1, ""),
+        (5, "experiments", None, None, 0, 1, ""),
+        (6, "retention", None, None, 0, 1, ""),
+        (7, "history", None, None, 0, 1, ""),
+        (8, "reports", None, None, 0, 1, ""),
     ]
     assert AccountStanding.objects.filter(as_of=DAY).count() == 12
     assert (run.day, run.finished_at) == (DAY, clock.at)
@@ -154,7 +155,7 @@ def test_a_failing_chunk_is_recorded_and_the_others_go_on(clock, five_per_chunk,
     assert failed.error.startswith("DatabaseError: disk is full xxx")
     assert len(failed.error) == 500
     assert set(AccountStanding.objects.values_list("account", flat=True)) == {row.pk for row in accounts[:5] + accounts[10:]}
-    assert run.chunks.filter(times_done=1).count() == 7
+    assert run.chunks.filter(times_done=1).count() == 8
 
     run = nightly.run(DAY, clock=clock)
 
@@ -184,8 +185,15 @@ def test_whoever_listens_hears_of_each_chunk_that_was_tried(clock, monkeypatch):
 
     nightly.run(DAY, clock=clock, told=lambda chunk: heard.append((chunk.step, chunk.error)))
 
-    others = [("retention", ""), ("history", ""), ("reports", "")]
+    others = [("experiments", ""), ("retention", ""), ("history", ""), ("reports", "")]
     assert heard == [("accounts", ""), ("bounces", ""), ("pilots", "ZeroDivisionError: division by zero"), *others]
+
+
+@pytest.mark.django_db
+def test_a_night_closes_the_experiments_that_are_over(clock, monkeypatch):
+    monkeypatch.setattr(experiments, "close_due", lambda at, limit: 3 if limit == policy.NIGHTLY.experiments_per_night else 0)
+
+    assert nightly.run(DAY, clock=clock).chunks.get(step="experiments").items == 3
 
 
 @pytest.mark.django_db

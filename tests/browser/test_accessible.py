@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 
 import pytest
 from django.contrib.auth.models import Group
@@ -11,6 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 from pytest_django import DjangoDbBlocker
 from pytest_django.live_server_helper import LiveServer
 
+from abm import kept_reports
+from abm.models import ExperimentCount, ReportSnapshot
 from crm.models import User
 from tests.browser.conftest import barriers, sign_in
 from tests.doors.admin_pages import MAKERS
@@ -25,6 +28,9 @@ NO_PAGES = {
     "crm_export_progress", "crm_upload_example", "crm_upload_failed", "crm_upload_progress", "crm_accountpair_like", "crm_contactpair_like",
     "password_reset_confirm", "crm_account_did", "crm_account_journey", "abm_scorechange_progress",
 }  # fmt: skip
+REPORTS = "/admin/abm/reportsnapshot/reports/"
+# The Monday of a week, and a moment after it.
+FIRST_DAY, AT = date(2026, 3, 2), datetime(2026, 3, 10, 12, tzinfo=UTC)
 # The sidebar is the same everywhere; the start page's is looked at.
 FRAME = ("#nav-sidebar",)
 # The theme draws these from one template for every model; those of two models stand for all.
@@ -78,6 +84,7 @@ def site(browser: Browser, django_db_setup: None, django_db_blocker: DjangoDbBlo
         admin = an_admin()
         account = AccountFactory(owner=admin, team=admin.team)
         records = {model: make(account) for model, make in MAKERS.items()}
+        kept_reports.make("weekly", user=admin, first=FIRST_DAY, at=AT)
         sign_in(context, server, admin)
         yield Site(server.url, context.new_page(), records)
         context.close()
@@ -107,6 +114,23 @@ def looks(group: str, name: str) -> tuple[str, ...]:
     is_list_or_record = name.endswith(("_changelist", "_change"))
     both = not is_list_or_record if group == "no model" else is_list_or_record and group in OUR_OWN
     return ("desk", "phone") if both else (("desk", "phone")[len(name) % 2],)
+
+
+# Figures, each page with what it draws only then: bars beside a table, no rows, a week as it was kept, an experiment that was counted.
+FIGURES: dict[str, Callable[[Site], str]] = {
+    "report": lambda _site: f"{REPORTS}funnel/?by=size",
+    "report without rows": lambda _site: f"{REPORTS}budget/?from=2090-01-01",
+    "weekly report": lambda _site: f"/admin/abm/reportsnapshot/{ReportSnapshot.objects.get(kind='weekly').pk}/change/",
+    "experiment": lambda site: f"/admin/abm/experiment/{site.records[ExperimentCount].experiment_id}/change/",  # type: ignore[attr-defined]
+}
+
+
+@pytest.mark.parametrize("what", FIGURES)
+def test_page_of_figures_has_no_barrier(site: Site, what: str) -> None:
+    assert site.open(FIGURES[what](site))
+
+    assert site.page.locator(".q-panel").count() > 0
+    assert site.complaints() == []
 
 
 def press(*keys: str) -> Callable[[Page], None]:

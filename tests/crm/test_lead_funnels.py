@@ -7,9 +7,11 @@ import pytest
 
 from abm.reports import Period, ask, cohorts, deals, funnel
 from crm import lead_funnels, policy
+from crm.errors import NotAllowed
 from crm.imports import ImportRefused
 from crm.models import Account, Opportunity, StageMove
 from tests.conftest import AT
+from tests.factories.crm import UserFactory
 
 LEADS = """mql_id,first_contact_date,landing_page_id,origin
 a1,2018-02-01,b76ef37428e6799c421989521c0e5077,social
@@ -39,7 +41,7 @@ def test_a_public_marketing_funnel_goes_in_unchanged(files, admin_user):
     of_leads, of_deals = report.files
     assert (of_leads.read, of_leads.created, of_leads.skipped, of_deals.created, of_deals.skipped) == (4, 3, 1, 2, 1)
     assert [(problem.file, problem.line, problem.column) for problem in report.problems] == [
-        ("leads.csv", 5, "first_contact_date"), ("deals.csv", 0, ""),
+        ("leads.csv", 5, "first_contact_date"), ("deals.csv", 4, "mql_id"),
     ]  # fmt: skip
     won = Opportunity.objects.get(external_id="a3")
     assert (won.stage, won.closed_on, won.campaign, won.account.industry, won.account.revenue) == (
@@ -68,7 +70,7 @@ def test_a_repeat_changes_nothing(files):
     lead_funnels.load(*files, source="olist", at=AT)
     report = lead_funnels.load(*files, source="olist", at=AT)
 
-    assert (report.files[0].created, report.files[0].unchanged) == (0, 3)
+    assert [(each.created, each.unchanged) for each in report.files] == [(0, 3), (0, 2)]
     assert (Opportunity.objects.count(), StageMove.objects.count(), Account.objects.count()) == (3, 5, 2)
 
 
@@ -87,3 +89,55 @@ def test_columns_of_other_names_are_mapped(tmp_path):
 def test_a_field_that_nobody_knows_is_refused_with_those_that_are_known(files):
     with pytest.raises(ImportRefused, match=r"Unknown: colour\. A column can be: id, first_contact"):
         lead_funnels.load(*files, source="x", at=AT, columns={"colour": "x"})
+
+
+@pytest.mark.django_db
+def test_a_trial_says_what_would_happen_and_writes_nothing(files):
+    tried = lead_funnels.load(*files, source="olist", at=AT, is_trial=True)
+    written = [model.objects.count() for model in (Opportunity, StageMove, Account)]
+
+    done = lead_funnels.load(*files, source="olist", at=AT)
+
+    assert written == [0, 0, 0]
+    assert tried == done
+
+
+@pytest.mark.django_db
+def test_what_somebody_imports_belongs_to_the_team_and_needs_the_permission_to_add_it(files, rep):
+    lead_funnels.load(*files, source="olist", at=AT, by=rep)
+
+    assert set(Opportunity.objects.values_list("team", flat=True)) == {rep.team_id}
+    assert set(Account.objects.values_list("team", flat=True)) == {rep.team_id}
+    assert Opportunity.objects.first().history.get().history_user == rep
+    with pytest.raises(NotAllowed):
+        lead_funnels.load(*files, source="olist", at=AT, by=UserFactory())
+
+
+@pytest.mark.django_db
+def test_a_win_of_a_customer_whom_one_may_not_see_is_left_out(files, rep, outsider):
+    lead_funnels.load(*files, source="olist", at=AT, by=outsider)
+    StageMove.objects.all().delete()
+    Opportunity.objects.all().delete()
+
+    report = lead_funnels.load(*files, source="olist", at=AT, by=rep)
+
+    wrong = [(problem.line, problem.column) for problem in report.files[1].problems]
+    assert wrong == [(2, "seller_id"), (3, "seller_id"), (4, "mql_id")]
+    assert set(Opportunity.objects.values_list("stage", flat=True)) == {"mql"}
+
+
+@pytest.mark.django_db
+def test_more_lines_than_asked_for_are_refused(files):
+    with pytest.raises(ImportRefused, match="More than 6 lines"):
+        lead_funnels.load(*files, source="x", at=AT, most=6)
+    assert not Opportunity.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_win_of_a_lead_that_was_taken_over_before_is_told_and_left_alone(files):
+    lead_funnels.load(files[0], None, source="olist", at=AT)
+
+    report = lead_funnels.load(*files, source="olist", at=AT)
+
+    assert (report.files[1].created, report.files[1].differing) == (0, 2)
+    assert set(Opportunity.objects.values_list("stage", flat=True)) == {"mql"}

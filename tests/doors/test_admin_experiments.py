@@ -64,6 +64,24 @@ def test_a_person_drafts_starts_counts_and_closes(client: Client, lead: User, fa
     assert "The experiment is closed." in press(client, row, "close", learned="Vragen werken.")
     assert "Vragen werken." in page(client, row)
     assert Experiment.objects.get().winner == "b"
+    assert "Written down." in press(client, row, "learn", learned="Vragen werken bij beurzen.")
+    assert "Vragen werken bij beurzen." in page(client, row)
+
+
+@pytest.mark.django_db
+def test_an_experiment_that_was_closed_without_a_verdict_is_no_tie_in_the_list(
+    client: Client, lead: User, facts: dict[str, object]
+) -> None:
+    row = Experiment.objects.create(team=lead.team, owner=lead, **facts)
+    Experiment.objects.filter(pk=row.pk).update(
+        status="closed", started_at=now(), planned_per_arm=1, closed_at=now(), variables="x", p_value=None
+    )
+    client.force_login(lead)
+
+    listed = client.get(link(Experiment, "changelist") + "?status=closed").content.decode()
+
+    assert "not decidable" in listed
+    assert "no difference that counts" not in listed
 
 
 @pytest.mark.django_db

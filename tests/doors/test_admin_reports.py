@@ -5,6 +5,7 @@ import io
 from datetime import UTC, date, datetime
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.test import Client
 from openpyxl import load_workbook
 
@@ -13,6 +14,7 @@ from abm.models import BudgetLine
 from crm.models import User
 from tests.abm.ways import deal
 from tests.conftest import somebody
+from tests.factories.crm import UserFactory
 
 PAGES = "/admin/abm/reportsnapshot/reports/"
 
@@ -41,6 +43,29 @@ def test_a_page_shows_bars_and_the_same_in_a_table(boss_client):
     assert 'style="width:100.00%"' in page
     assert '<th scope="row">bouw</th>' in page
     assert "100.0 %" in page
+
+
+@pytest.mark.django_db
+def test_a_page_without_rows_says_what_to_do_to_whoever_may_do_it(boss_client, client):
+    empty = boss_client.get(f"{PAGES}budget/?from=2030-01-01&to=2030-01-31").content.decode()
+    reader = UserFactory(is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_opportunity"))
+    client.force_login(reader)
+    deals = client.get(f"{PAGES}deals/").content.decode()
+
+    assert "add what each channel may cost per month" in empty
+    assert 'href="/admin/abm/budgetline/add/">Add a budget line' in empty
+    assert "or record deals first" in deals
+    assert "/admin/crm/opportunity/add/" not in deals
+
+
+@pytest.mark.django_db
+def test_a_page_says_over_which_days_and_in_which_currency_it_counts(boss_client):
+    deal(("sql", "2026-01-01"), ("won", "2026-01-11"), amount=1200)
+
+    page = boss_client.get(f"{PAGES}deals/?from=2026-01-01&to=2026-01-31").content.decode()
+
+    assert "1 Jan 2026 – 31 Jan 2026 · EUR" in page
 
 
 @pytest.mark.django_db

@@ -48,7 +48,9 @@ def welcome(password: str) -> list[str]:
     return [
         _("Demo logins, all with the password %(password)s") % {"password": password},
         *people,
-        _("Accounts and 8,800 past deals: public data set of Maven Analytics. People, mail, visits and live deals are invented."),
+        _(
+            "Accounts and 8,800 past deals: public data set of Maven Analytics. People, mail, visits, live deals, channels and budgets are invented."
+        ),
         _("Look first at:"),
         *(f"  - {sight}" for sight in tour.sights()),
     ]
