@@ -116,7 +116,7 @@ class ReportView(Promised, APIView):
     def get(self, request: Request, report: str) -> Response:
         """Compute a report for a period, over what the caller may see."""
         given = {name: str(value) for name, value in request.query_params.items()}
-        form = PeriodForm(data={name: given.pop(name) for name in ("from", "to") if given.get(name)})
+        form = PeriodForm(data={name: given.pop(name) for name in ("from", "to") if name in given})
         form.is_valid(raise_exception=True)
         user = cast(User, request.user)
         try:

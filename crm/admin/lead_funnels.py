@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from crm import funnel_files, lead_funnels, policy
 from crm.admin import deeds
 from crm.admin.site import doer
-from crm.admin.upload_door import TOO_LARGE
 from crm.errors import CrmError, Invalid
 from crm.imports import Report
+from crm.uploads.door import is_too_large
 
 COLUMN = "column-"
 NEEDS = lead_funnels.NEEDS
@@ -105,7 +105,7 @@ def asked(request: HttpRequest) -> Funnel:
         return Funnel()
     # Reading the files is what finds out that one is too large.
     sent, files = request.POST, request.FILES
-    return Funnel(sent, files, is_too_large=TOO_LARGE in request.__dict__)
+    return Funnel(sent, files, is_too_large=is_too_large(request))
 
 
 def try_leads(request: HttpRequest, form: Funnel, show: Show) -> HttpResponse:

@@ -125,13 +125,13 @@ class KeysetPagination(pagination.BasePagination):
         return rows[:size]
 
     def _asked_ordering(self, request, view) -> str:
-        name = str(request.query_params.get("ordering") or next(iter(view.orderings)))
+        name = str(request.query_params.get("ordering", next(iter(view.orderings))))
         if name not in view.orderings:
             raise _wrong("ordering", _("Known are: %(names)s.") % {"names": ", ".join(view.orderings)})
         return name
 
     def _asked_size(self, request) -> int:
-        text = request.query_params.get("page_size") or str(self.page_size)
+        text = request.query_params.get("page_size", str(self.page_size))
         if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= self.max_page_size):
             raise _wrong("page_size", _("Give a number from 1 to %(most)d.") % {"most": self.max_page_size})
         return int(text)

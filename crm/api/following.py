@@ -31,7 +31,7 @@ class SyncExpired(exceptions.APIException):
 def _answer(view: Any, request: Any, form: type[serializers.BaseSerializer]) -> Response:
     if unknown := request.query_params.keys() - {"since", "page_size"}:
         raise exceptions.ValidationError({name: [_("There is no such parameter.")] for name in sorted(unknown)})
-    since, size = request.query_params.get("since", ""), _size(request.query_params.get("page_size", ""))
+    since, size = request.query_params.get("since", ""), _size(request.query_params.get("page_size"))
     try:
         page = sync.page(followed.of(view.queryset.model), user=request.user, since=since, size=size, at=view.at)
     except sync.NoToken as error:
@@ -50,9 +50,9 @@ def _in_order(records: Any, ids: list[int]) -> list[Any]:
     return [there[pk] for pk in ids if pk in there]
 
 
-def _size(text: str) -> int:
+def _size(text: str | None) -> int:
     most = policy.SYNC.records_per_page
-    if not text:
+    if text is None:
         return most
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= most):
         raise exceptions.ValidationError({"page_size": [_("Give a number from 1 to %(most)d.") % {"most": most}]})

@@ -511,3 +511,11 @@ def test_a_slash_behind_an_address_changes_nothing(rep_api, rep):
     assert rep_api.post("/api/v1/accounts/", {"name": "Jansen BV"}).status_code == 201
     assert rep_api.get("/api/v1/nothing/").json()["code"] == "not_found"
     assert rep_api.get("/api/v1/nothing//").json()["code"] == "not_found"
+
+
+@pytest.mark.parametrize("where", ["contacts?page_size=", "contacts?ordering=", "contacts/changes?page_size=", "reports/key-figures?to="])
+def test_a_parameter_without_a_value_is_refused_and_not_taken_for_none(where, api):
+    answer = api.get(f"/api/v1/{where}")
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["path"] + "=" in where
