@@ -153,8 +153,13 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         answer["headers"] = _references(_headers_of(method))
     if method == "get":
         operation["responses"]["304"] = {"description": "It is still what the caller has.", "headers": _references(["ETag", *_COUNTED])}
+    operation["responses"]["414"] = _TOO_LONG
     refusals = _refusals_of(path, method, operation)
     operation["responses"] |= {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in refusals}
+
+
+# The web server says so before the API is asked, and in its own words.
+_TOO_LONG = {"description": "The address is longer than the web server takes: 8,190 characters.", "content": {"text/html": {}}}
 
 
 def _name(path: str, operation_id: str) -> str:
