@@ -32,7 +32,7 @@ def test_account_that_is_scored_at_this_moment_is_merged_or_taken_back_after_it(
 
     deeds = {
         "merge": lambda: merges.merge(kept, account, choices={}, by=None, at=at),
-        "undo": lambda: undoing._undo(Account, [record]),
+        "undo": lambda: undoing._undo(Account, [record], at=at),
     }
     assert two_at_once(lambda: refresh.account(account.pk, at=at + timedelta(hours=1)), deeds[deed]) == [None, None]
     assert list(Account.objects.all()) == [kept]

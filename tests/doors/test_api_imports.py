@@ -136,13 +136,11 @@ def test_columns_that_nobody_can_guess_are_named_and_then_said_by_name(api):
         ({"colour": "blue"}, "colour"),
     ],
 )
-def test_a_wrong_choice_is_named_and_nothing_is_kept(api, more, field, settings, tmp_path):
-    settings.MEDIA_ROOT = tmp_path
-
+def test_a_wrong_choice_is_named_and_nothing_is_kept(api, more, field, media):
     assert list(assert_refusal(send(api, **more), 400, "invalid")) == [field]
 
     assert not Upload.objects.exists()
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert [path for path in media.rglob("*") if path.is_file()] == []
 
 
 def test_what_is_no_file_of_rows_is_refused_with_a_sentence(api):

@@ -170,8 +170,8 @@ def test_the_nightly_command_prints_progress_and_a_summary(at, capsys):
 
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "    1  accounts from 1: 3 in 0.00 s"
-    assert [line.split()[1] for line in said[1:-1]] == ["bounces:", "pilots:", "retention:", "history:", "reports:"]
-    assert re.fullmatch(r"Night of 2026-03-10: 3 accounts, 6 of 6 chunks done, \d+\.\d s, 0 failed\.", said[-1])
+    assert [line.split()[1] for line in said[1:-1]] == ["bounces:", "pilots:", "experiments:", "retention:", "history:", "reports:"]
+    assert re.fullmatch(r"Night of 2026-03-10: 3 accounts, 7 of 7 chunks done, \d+\.\d s, 0 failed\.", said[-1])
 
 
 def test_the_nightly_command_does_today_unless_told_otherwise(at):
@@ -191,7 +191,7 @@ def test_the_nightly_command_exits_with_one_when_chunks_failed(at, capsys, monke
     assert refused.value.returncode == 1
     assert "pilots failed: ZeroDivisionError: division by zero" in said.err
     assert re.fullmatch(
-        r"Night of 2026-03-10: 0 accounts, 5 of 6 chunks done, \d+\.\d s, 1 failed\.\n", said.out.splitlines(keepends=True)[-1]
+        r"Night of 2026-03-10: 0 accounts, 6 of 7 chunks done, \d+\.\d s, 1 failed\.\n", said.out.splitlines(keepends=True)[-1]
     )
 
 
