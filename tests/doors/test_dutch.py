@@ -163,6 +163,15 @@ def test_a_text_has_one_translation_in_every_catalogue_of_ours() -> None:
             assert seen.setdefault(key, text) == text
 
 
+def test_who_works_here_is_called_je_and_only_a_contact_is_called_u() -> None:
+    """A contact is met on the page about their details and in the mail that asks for it."""
+    places = marked()
+    formal = re.compile(r"\b(?:u|uw|uwe)\b(?!:)", re.IGNORECASE)
+    texts = [(entry["msgid"], text) for path, entry in ALL_ENTRIES if path != CATALOGUES[-1] for text in keys_of(entry).values()]
+
+    assert [text for original, text in texts if formal.search(text) and "details" not in places.get(original, "")] == []
+
+
 def test_a_catalogue_of_ours_holds_nothing_that_is_no_longer_said() -> None:
     texts = set(marked())
 
