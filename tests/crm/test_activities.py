@@ -259,3 +259,19 @@ def test_an_empty_id_is_among_no_ids(db):
     AccountFactory(source="sync", external_id="")
     known = AccountFactory(source="sync", external_id="a")
     assert list(Account.objects.filter(source="sync", external_id__among=["", "a", "b"])) == [known]
+
+
+@pytest.mark.django_db
+def test_no_index_of_activities_is_only_the_beginning_of_another() -> None:
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, Activity._meta.db_table)
+    conditional = {index.name for index in Activity._meta.indexes if index.condition}
+    indexes = {name: facts["columns"] for name, facts in found.items() if facts["index"] and name not in conditional}
+
+    short = [
+        name
+        for name, columns in indexes.items()
+        for other in indexes.values()
+        if len(other) > len(columns) > 0 and other[: len(columns)] == columns
+    ]
+    assert short == []
