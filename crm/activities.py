@@ -86,7 +86,7 @@ def record_many(rows: Sequence[NewActivity], *, source: str, at: datetime, by: U
         # Shared until here; from here on whoever recorded of them, too, waits, and then sees these rows.
         verdicts.claim(people)
         new = (verdicts.Touched(row.contact_id or 0, row.occurred_at) for index, row in watched.items() if index in made)
-        activity_changes.tell(verdicts.judge_again(new) | {rows[index].account_id for index in made})
+        activity_changes.tell(verdicts.judge_new(new) | {rows[index].account_id for index in made})
     return sorted(outcomes, key=lambda done: done.index)
 
 

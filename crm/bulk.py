@@ -53,12 +53,19 @@ def _takes_any_text(field: Any) -> bool:
     return bool(is_text) and all(isinstance(each, harmless) for each in field.validators)
 
 
+# The sequence is looked up once, not for each number.
+_NEXT_IDS = """
+    WITH named AS MATERIALIZED (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS sequence)
+    SELECT nextval(sequence) FROM named, generate_series(1, %s)
+"""
+
+
 def next_ids(model: type[Model], count: int) -> list[int]:
     """Reserve ids for new rows; on SQLite the write lock that the transaction holds keeps others from them."""
     table = model._meta.db_table
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute("SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)", [table, count])
+            cursor.execute(_NEXT_IDS, [table, count])
             return [number for (number,) in cursor.fetchall()]
         cursor.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = %s", [table])
         last = cursor.fetchone()[0] or 0

@@ -39,13 +39,12 @@ class NewActivity:
 
 def judge_many(rows: Sequence[NewActivity], *, at: datetime, is_new: bool = True) -> list[Wrong | None]:
     """Say for each row which field cannot be right and why, or nothing; three look-ups, however many rows."""
-    accounts = set(Account.objects.filter(pk__among={row.account_id for row in rows}).values_list("pk", flat=True))
-    named = Contact.objects.filter(pk__among={row.contact_id for row in rows if row.contact_id})
+    accounts = set(Account.objects.filter(pk__among={row.account_id for row in rows}).order_by().values_list("pk", flat=True))
+    named = Contact.objects.order_by().filter(pk__among={row.contact_id for row in rows if row.contact_id})
     # An erased contact is nowhere: None.
     contacts = {pk: None if erased_at else account for pk, account, erased_at in named.values_list("pk", "account_id", "erased_at")}
-    deals = dict(
-        Opportunity.objects.filter(pk__among={row.opportunity_id for row in rows if row.opportunity_id}).values_list("pk", "account_id")
-    )
+    of = Opportunity.objects.order_by().filter(pk__among={row.opportunity_id for row in rows if row.opportunity_id})
+    deals = dict(of.values_list("pk", "account_id"))
     oldest = policy.oldest_day_kept(at) if is_new else None
     return [
         _wrong_moment(row, at)

@@ -78,10 +78,18 @@ def judge_again(what: Iterable[Touched]) -> set[int]:
 
     A few statements for some hundred stretches of time, on PostgreSQL for some thousand. What a source or a person said stands.
     """
-    changed: set[int] = set()
-    for windows in bulk.chunks(list(_windows(what)), WINDOWS_PER_STATEMENT[connection.vendor]):
-        changed |= _write(_found(windows))
-    return changed
+    return _judge(list(_windows(what)))
+
+
+def judge_new(what: Iterable[Touched]) -> set[int]:
+    """Judge what was recorded just now, and what depends on it, as `judge_again` does; most that is new is alone.
+
+    A row that has no other near it, and no mail that reached the contact, was judged by its program when it was written.
+    """
+    windows = list(_windows(what))
+    if connection.vendor == "postgresql":
+        windows = [window for some in bulk.chunks(windows, WINDOWS_PER_STATEMENT["postgresql"]) for window in _in_company(some)]
+    return _judge(windows)
 
 
 def say(activity_ids: Sequence[int], *, machine_reason: str, at: datetime, by: User | None) -> list[int]:
@@ -117,6 +125,14 @@ def _windows(what: Iterable[Touched]) -> Iterator[_Window]:
         yield _Window(contact_id, first, last, reach=reach)
 
 
+def _judge(windows: Sequence[_Window]) -> set[int]:
+    """Judge what lies in these stretches, and give the accounts where a verdict changed."""
+    changed: set[int] = set()
+    for some in bulk.chunks(windows, WINDOWS_PER_STATEMENT[connection.vendor]):
+        changed |= _write(_found(some))
+    return changed
+
+
 class _Near(NamedTuple):
     """What is read of an activity to judge it and its neighbours."""
 
@@ -146,19 +162,30 @@ def _found(windows: Sequence[_Window]) -> dict[int, str]:
 
 
 # PostgreSQL looks up thousands of stretches at once; as conditions of an "or" they take a hundred times as long to read as to find.
-_WITHIN = "SELECT {columns} FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS w (contact, first, last) JOIN {table} AS t"
-_NEAR_BY = _WITHIN + " ON t.contact_id = w.contact AND t.occurred_at BETWEEN w.first AND w.last WHERE t.kind = ANY(%s)"
+_STRETCHES = "unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) WITH ORDINALITY AS w (contact, first, last, place)"
+_NEAR_BY = "t.contact_id = w.contact AND t.occurred_at BETWEEN w.first AND w.last AND t.kind = ANY(%s)"
 _ARRIVED = (
-    _WITHIN + " ON t.contact_id = w.contact WHERE t.delivered_at BETWEEN w.first AND w.last"
-    " OR t.delivered_at IS NULL AND t.sent_at BETWEEN w.first AND w.last"
+    "t.contact_id = w.contact AND"
+    " (t.delivered_at BETWEEN w.first AND w.last OR t.delivered_at IS NULL AND t.sent_at BETWEEN w.first AND w.last)"
 )
+_COMPANY = (
+    f"SELECT w.place FROM {_STRETCHES}"  # noqa: S608  our own words
+    f" WHERE EXISTS (SELECT FROM {Activity._meta.db_table} AS t WHERE {_NEAR_BY} OFFSET 1)"
+    f" OR EXISTS (SELECT FROM {Delivery._meta.db_table} AS t WHERE {_ARRIVED}) ORDER BY w.place"
+)
+
+
+def _in_company(windows: Sequence[_Window]) -> Iterator[_Window]:
+    """Keep the stretches with more than one thing to judge in or around them, or with a mail that arrived."""
+    return (windows[place - 1] for (place,) in _looked_up(_COMPANY, windows, list(WATCHED)))
 
 
 def _near(windows: Sequence[_Window]) -> Iterable[tuple[Any, ...]]:
     facts = _Near._fields
     if connection.vendor == "postgresql":
         columns = ", ".join(f"t.{name}" for name in ("id", *facts[1:]))
-        return _looked_up(_NEAR_BY.format(columns=columns, table=Activity._meta.db_table), windows, list(WATCHED))
+        statement = f"SELECT {columns} FROM {_STRETCHES} JOIN {Activity._meta.db_table} AS t ON {_NEAR_BY}"  # noqa: S608  our own words
+        return _looked_up(statement, windows, list(WATCHED))
     condition = Q(pk__in=[])
     for window in windows:
         condition |= Q(contact=window.contact_id, occurred_at__range=window.around)
@@ -205,7 +232,8 @@ def _delivered(windows: Sequence[_Window]) -> Iterable[tuple[Any, ...]]:
     facts = ("contact_id", "message_id", "provider_id", "sent_at", "delivered_at")
     if connection.vendor == "postgresql":
         columns = ", ".join(f"t.{name}" for name in facts)
-        return _looked_up(_ARRIVED.format(columns=columns, table=Delivery._meta.db_table), windows)
+        statement = f"SELECT {columns} FROM {_STRETCHES} JOIN {Delivery._meta.db_table} AS t ON {_ARRIVED}"  # noqa: S608  our own words
+        return _looked_up(statement, windows)
     condition = Q(pk__in=[])
     for window in windows:
         at = (Q(delivered_at=None) & Q(sent_at__range=window.around)) | Q(delivered_at__range=window.around)
