@@ -109,12 +109,12 @@ def _turns(webhook: Webhook, busy: Collection[str], *, room: int, at: datetime) 
     Looks among the oldest events, and among the whole backlog only where those all wait for their next attempt.
     """
     waiting = webhook.deliveries.waiting().order_by("event_id")
-    oldest = waiting.filter(pk__in=waiting.values("pk")[: policy.WEBHOOKS.looked_at_once])
+    oldest = waiting.filter(pk__among=waiting.values("pk")[: policy.WEBHOOKS.looked_at_once])
     for some in (oldest, waiting) if room > 0 else ():
         # For all subjects at once: asked row by row, PostgreSQL may read the whole backlog for each.
         place = Window(RowNumber(), partition_by="subject", order_by="event_id")
         first = some.order_by().annotate(place=place).filter(place=1).values("pk")
-        due = _due(at=at).filter(pk__in=first).exclude(subject__in=busy)
+        due = _due(at=at).filter(pk__among=first).exclude(subject__in=busy)
         if found := list(due.select_related("event").order_by("next_at", "event_id")[:room]):
             return found
     return []
