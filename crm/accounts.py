@@ -29,15 +29,18 @@ def _suffixes() -> PublicSuffixList:
     return PublicSuffixList(only_icann=False)
 
 
-@lru_cache(maxsize=20_000)
 def registrable_domain(text: str) -> str:
     """Give the part of an address, web site or host name that a company registers; '' when there is none.
 
     'https://www.shop.example.co.uk/nl?x=1' and 'jan@mail.example.co.uk' both give 'example.co.uk'.
     """
     text = text.strip().lower()
-    if "@" in text and "//" not in text:
-        text = text.rpartition("@")[2]
+    return _registrable(text.rpartition("@")[2] if "@" in text and "//" not in text else text)
+
+
+# Colleagues share what stands behind the "@".
+@lru_cache(maxsize=20_000)
+def _registrable(text: str) -> str:
     try:
         host = urlsplit(text if "//" in text else f"//{text}").hostname or ""
         host = host.rstrip(".").encode("idna").decode("ascii")

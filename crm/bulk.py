@@ -26,16 +26,30 @@ def wrong_values(model: type[Model], values: Mapping[str, Any]) -> Reasons:
     return {name: reason for name, value in values.items() if (reason := cleaned(model, name, value, translation.get_language())[1])}
 
 
-@lru_cache(maxsize=60_000)
-def cleaned(model: type[Model], name: str, value: Any, _language: str | None = None) -> tuple[Any, str]:
+def cleaned(model: type[Model], name: str, value: Any, language: str | None = None) -> tuple[Any, str]:
     """Give a value as its column takes it, and why it cannot be right; the last answers are kept, for values repeat themselves."""
+    field, longest = _column(model, name)
+    # Most are texts of which nothing is asked but their length.
+    if longest and type(value) is str and 0 < len(value) <= longest and "\x00" not in value:
+        return value, ""
+    return _cleaned(field, value, language)
+
+
+@lru_cache
+def _column(model: type[Model], name: str) -> tuple[Any, int]:
+    """Give a field, and the most characters of one that asks nothing else of a text, else 0."""
     field: Any = model._meta.get_field(name)
+    harmless = (MaxLengthValidator, ProhibitNullCharactersValidator)
+    is_text = type(field) is CharField and field.max_length and not field.choices
+    return field, field.max_length if is_text and all(isinstance(each, harmless) for each in field.validators) else 0
+
+
+@lru_cache(maxsize=20_000)
+def _cleaned(field: Any, value: Any, _language: str | None) -> tuple[Any, str]:
     if value == "" and field.null:
         value = None
     if field.blank and value in field.empty_values:
         return field.get_prep_value(value), ""
-    if value and isinstance(value, str) and _takes_any_text(field) and len(value) <= field.max_length and "\x00" not in value:
-        return value, ""
     # The field judges a phone number three times over, which takes as long as all else.
     if isinstance(field, PhoneNumberField) and (number := field.to_python(value)).is_valid():
         return number.as_e164, ""
@@ -43,14 +57,6 @@ def cleaned(model: type[Model], name: str, value: Any, _language: str | None = N
         return field.get_prep_value(field.clean(value, None)), ""
     except ValidationError as error:
         return None, " ".join(error.messages)
-
-
-@lru_cache
-def _takes_any_text(field: Any) -> bool:
-    """Say whether a column asks nothing of a text but its length: to have that judged by the field costs ten times as much."""
-    harmless = (MaxLengthValidator, ProhibitNullCharactersValidator)
-    is_text = type(field) is CharField and field.max_length and not field.choices
-    return bool(is_text) and all(isinstance(each, harmless) for each in field.validators)
 
 
 # The sequence is looked up once, not for each number.

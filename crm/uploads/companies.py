@@ -62,12 +62,12 @@ class Companies:
         for pk, external_id, domain, name in found:
             self.known.note(pk, external_id=external_id, domain=domain, name=name)
         pks = {pk for pk, *_names in found}
-        self._visible = set(rows.filter(pk__in=pks).visible_to(self.user).values_list("pk", flat=True))
-        self._changeable = set(rows.filter(access.changeable(self.user, Account), pk__in=self._visible).values_list("pk", flat=True))
+        self._visible = set(rows.filter(pk__among=pks).visible_to(self.user).values_list("pk", flat=True))
+        self._changeable = set(rows.filter(access.changeable(self.user, Account), pk__among=self._visible).values_list("pk", flat=True))
 
     def _called(self, names: set[str]) -> Iterable[tuple[int, str]]:
         """Find accounts by name, in any case, among those that the user sees: others may have customers of the same name."""
-        seen = Account.objects.visible_to(self.user).alias(lower=Lower("name")).filter(lower__in=names)
+        seen = Account.objects.visible_to(self.user).alias(lower=Lower("name")).filter(lower__among=names)
         return seen.order_by().values_list("pk", "name")
 
     def find(self, company: Company) -> int | None:

@@ -1,7 +1,6 @@
 """Rows of contacts: matched by id at the source, address or name at the account; else made, with account, roles and all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -125,7 +124,7 @@ class ContactWriter:
         by_id = Q(source=self.upload.source, external_id__among={one.external_id for one in people if one.external_id})
         # At an account that was made a moment ago there is nobody.
         emails = {facts.person.email.lower() for facts, account in placed if facts.person.email and account not in new}
-        at_homes = Q(account__in=accounts)
+        at_homes = Q(account__id__among=accounts)
         names = {one.family_name.lower() for one in people if not one.email and not one.external_id}
         rows = Contact.objects.select_related("person").annotate(address=Lower("email"), family=Lower("person__family_name")).order_by("pk")
         found: dict[Key, Contact] = {}
@@ -136,7 +135,7 @@ class ContactWriter:
         for contact in rows.filter(pk__in=alone.values()):
             found[0, contact.email.lower()] = contact
         pks = {contact.pk for contact in found.values()}
-        mine = Contact.objects.visible_to(self.user).filter(pk__in=pks)
+        mine = Contact.objects.visible_to(self.user).filter(pk__among=pks)
         self._visible = set(mine.values_list("pk", flat=True))
         self._changeable = set(mine.filter(access.changeable(self.user, Contact)).values_list("pk", flat=True))
         self._lines_of = dict(self._records_of(pks)) if not self.is_trial else {}
@@ -182,7 +181,7 @@ class ContactWriter:
                 outcome.fail(facts.row, "", wrong.reason)
                 continue
             self._remember(facts, account_id)
-            unique.append((facts, replace(facts.person, account_id=account_id)))
+            unique.append((facts, facts.person.working_at(account_id)))
         people = [person for _facts, person in unique]
         if self.is_trial:
             judged = [newcomers.Made(None if wrong else 0, wrong) for wrong in newcomers.judge_many(people)]

@@ -34,7 +34,8 @@ _LEGAL_BASES, _ROLES, _STANCES = frozenset(Contact.LegalBasis.values), frozenset
 _LARGEST_REVENUE, _MOST_EMPLOYEES, _LAST_YEAR = Decimal(10) ** 14, 2**31, 2101
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, for there are thousands, and to freeze one takes as long as to make it; nobody changes them.
+@dataclass(slots=True)
 class Company:
     """How a row names a company; '' what it does not say. The mail domain is the last resort."""
 
@@ -57,7 +58,7 @@ class AccountFacts:
     facts: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ContactFacts:
     """What a row says of a person: the fields of a contact, the roles, and the company."""
 
