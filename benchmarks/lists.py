@@ -72,6 +72,7 @@ def main() -> None:
         _grow(wanted.small + 1, wanted.large)
         report(small, large, who, rounds=wanted.rounds, only=wanted.only)
     finally:
+        leave()
         move_to(small)
         with connection.cursor() as cursor:
             cursor.execute(f'DROP DATABASE IF EXISTS "{large}"')
@@ -85,16 +86,31 @@ def _grow(first: int, last: int) -> None:
 
 
 def _copy(small: str, large: str) -> None:
-    move_to("postgres")  # a database that somebody is connected to cannot be copied
+    leave()  # a database that somebody is connected to cannot be copied
+    move_to("postgres")
     with connection.cursor() as cursor:
         cursor.execute(f'CREATE DATABASE "{large}" TEMPLATE "{small}"')
+
+
+# Open connections to the databases that are not asked now: in service, too, a page finds one that was used before.
+_open: dict[str, Any] = {}
 
 
 def move_to(database: str) -> None:
     """Go on in another database of the same server."""
     if connection.settings_dict["NAME"] != database:
-        connection.close()
+        _open[str(connection.settings_dict["NAME"])] = connection.connection
+        connection.connection = _open.pop(database, None)
         connection.settings_dict["NAME"] = database
+
+
+def leave() -> None:
+    """Hang up on every database, so that it can be copied or dropped."""
+    connection.close()
+    while _open:
+        _name, held = _open.popitem()
+        if held is not None:
+            held.close()
 
 
 def pages(who: dict[str, User], *, only: str = "") -> Iterator[Page]:

@@ -17,7 +17,7 @@ from crm.new_activities import NewActivity, judge_many, wrong_text
 JudgedBy = Activity.JudgedBy
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Recorded:
     """What became of one row: its activity, whether this call made it, or why not and by which field."""
 

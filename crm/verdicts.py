@@ -193,11 +193,11 @@ def _near(windows: Sequence[_Window]) -> Iterable[tuple[Any, ...]]:
 
 
 def _looked_up(statement: str, windows: Sequence[_Window], *more: Any) -> list[tuple[Any, ...]]:
-    around = [window.around for window in windows]
-    lists = ((str(window.contact_id) for window in windows), *((end.isoformat() for end in ends) for ends in zip(*around, strict=True)))
+    contacts = ",".join(str(window.contact_id) for window in windows)
+    ends = (",".join(window.around[end].isoformat() for window in windows) for end in (0, 1))
     with connection.cursor() as cursor:
         # As text: the driver takes a list apart one by one.
-        cursor.execute(statement, [*(f"{{{','.join(each)}}}" for each in lists), *more])
+        cursor.execute(statement, [*(f"{{{each}}}" for each in (contacts, *ends)), *more])
         return list(cursor.fetchall())
 
 
