@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxLengthValidator, ProhibitNullCharactersValidator
@@ -14,6 +14,14 @@ from phonenumber_field.modelfields import PhoneNumberField
 
 Reasons = dict[str, object]
 _T = TypeVar("_T")
+
+
+class Column(NamedTuple):
+    """A field, the most characters of one that asks nothing else of a text (else 0), and what an empty one is where that is allowed."""
+
+    field: Any
+    longest: int
+    blank: tuple[Any, str] | None
 
 
 def chunks(rows: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
@@ -28,20 +36,29 @@ def wrong_values(model: type[Model], values: Mapping[str, Any]) -> Reasons:
 
 def cleaned(model: type[Model], name: str, value: Any, language: str | None = None) -> tuple[Any, str]:
     """Give a value as its column takes it, and why it cannot be right; the last answers are kept, for values repeat themselves."""
-    field, longest = _column(model, name)
-    # Most are texts of which nothing is asked but their length.
-    if longest and type(value) is str and 0 < len(value) <= longest and "\x00" not in value:
-        return value, ""
-    return _cleaned(field, value, language)
+    return (
+        cleaned_text(column(model, name), value, language) if type(value) is str else _cleaned(column(model, name).field, value, language)
+    )
+
+
+def cleaned_text(column: Column, text: str, language: str | None) -> tuple[Any, str]:
+    """Do the same for a text, by a column that was looked up before."""
+    # Most are empty where that is allowed, or texts of which nothing is asked but their length.
+    if not text and column.blank:
+        return column.blank
+    if len(text) <= column.longest and text and "\x00" not in text:
+        return text, ""
+    return _cleaned(column.field, text, language)
 
 
 @lru_cache
-def _column(model: type[Model], name: str) -> tuple[Any, int]:
-    """Give a field, and the most characters of one that asks nothing else of a text, else 0."""
+def column(model: type[Model], name: str) -> Column:
+    """Give what is asked of a text in one column."""
     field: Any = model._meta.get_field(name)
     harmless = (MaxLengthValidator, ProhibitNullCharactersValidator)
     is_text = type(field) is CharField and field.max_length and not field.choices
-    return field, field.max_length if is_text and all(isinstance(each, harmless) for each in field.validators) else 0
+    longest = field.max_length if is_text and all(isinstance(each, harmless) for each in field.validators) else 0
+    return Column(field, longest, _cleaned(field, "", None) if field.blank else None)
 
 
 @lru_cache(maxsize=20_000)

@@ -1,7 +1,7 @@
 """Contacts by the thousand: what `contacts.add` and `dmu.assign` do for one, in a fixed number of statements."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -15,14 +15,14 @@ from crm.models import Contact, DmuMembership, Person, Stance, User
 
 _PERSON = ("given_name", "family_name", "language")
 _JOB = ("email", "phone", "job_title", "function", "legal_basis", "source", "external_id")
-_COLUMNS: list[tuple[type[Person | Contact], str]] = [*((Person, name) for name in _PERSON), *((Contact, name) for name in _JOB)]
+_COLUMNS = [(name, bulk.column(model, name)) for model, names in ((Person, _PERSON), (Contact, _JOB)) for name in names]
 _DEFAULT_LANGUAGE = Person._meta.get_field("language").get_default()
 
 
 # Not frozen: thousands are made, and each field of a frozen one is set through the object, at twice the time.
 @dataclass(slots=True)
 class NewContact:
-    """One row: a new person, who works at an account; nobody changes it."""
+    """One row: a new person, who works at an account (0 until an import has found it); nothing else changes."""
 
     account_id: int
     given_name: str = ""
@@ -38,10 +38,6 @@ class NewContact:
     opted_out: bool = False
     # What `_values` says of it: an import asks before it makes the account, and again when it adds the person.
     _judged: "Judged | None" = field(default=None, repr=False, compare=False)
-
-    def working_at(self, account_id: int) -> "NewContact":
-        """Give the same person at an account, judged already if this one was."""
-        return replace(self, account_id=account_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +92,10 @@ def judge_many(rows: Sequence[NewContact]) -> list[bulk.Reasons]:
     return [wrong for _person, _job, wrong in _judge(rows)]
 
 
-def wrong_details(row: NewContact) -> bulk.Reasons:
-    """Say what of a row cannot be right whatever is on record."""
-    return _values(row, translation.get_language())[2]
+def wrong_details(rows: Iterable[NewContact]) -> Iterator[bulk.Reasons]:
+    """Say of each row what cannot be right whatever is on record."""
+    language = translation.get_language()
+    return (_values(row, language)[2] for row in rows)
 
 
 def _judge(rows: Sequence[NewContact]) -> list[Judged]:
@@ -131,8 +128,8 @@ _said_by = attrgetter(*_PERSON, *_JOB)
 def _cleaned(said: tuple[str, ...], language: str | None) -> Judged:
     wrong: bulk.Reasons = {}
     values = []
-    for (model, name), text in zip(_COLUMNS, said, strict=True):
-        value, reason = bulk.cleaned(model, name, text.strip() or (_DEFAULT_LANGUAGE if name == "language" else ""), language)
+    for (name, column), text in zip(_COLUMNS, said, strict=True):
+        value, reason = bulk.cleaned_text(column, text.strip() or (_DEFAULT_LANGUAGE if name == "language" else ""), language)
         values.append(value)
         if reason:
             wrong[name] = reason

@@ -93,8 +93,8 @@ class ContactWriter:
     def _judged(self, rows: Sequence[ContactFacts], homeless: list[tuple[int, Any]], outcome: Outcome) -> list[tuple[int, Any]]:
         """Leave out, before an account is made for them, people who cannot be added anyway."""
         kept = []
-        for number, company in homeless:
-            wrong = newcomers.wrong_details(rows[number].person)
+        details = newcomers.wrong_details(rows[number].person for number, _company in homeless)
+        for (number, company), wrong in zip(homeless, details, strict=True):
             if wrong:
                 outcome.refuse(rows[number].row, wrong, self.headers)
             else:
@@ -181,21 +181,23 @@ class ContactWriter:
                 outcome.fail(facts.row, "", wrong.reason)
                 continue
             self._remember(facts, account_id)
-            unique.append((facts, facts.person.working_at(account_id)))
-        people = [person for _facts, person in unique]
+            facts.person.account_id = account_id
+            unique.append(facts)
+        people = [facts.person for facts in unique]
         if self.is_trial:
             judged = [newcomers.Made(None if wrong else 0, wrong) for wrong in newcomers.judge_many(people)]
         else:
             judged = newcomers.add_many(people, at=at, by=self.user, reason=reason_of(self.upload))
         roles = []
-        for (facts, person), made in zip(unique, judged, strict=True):
+        for facts, made in zip(unique, judged, strict=True):
+            account_id = facts.person.account_id
             if made.record_id is None:
-                self._forget(facts, person.account_id)
+                self._forget(facts, account_id)
                 outcome.refuse(facts.row, made.wrong, self.headers)
                 continue
             outcome.created += 1
             outcome.made(Kind.CONTACT, made.record_id, facts.row.line)
-            roles += [NewRole(made.record_id, person.account_id, role, facts.stance, is_assumed=True) for role in facts.roles]
+            roles += [NewRole(made.record_id, account_id, role, facts.stance, is_assumed=True) for role in facts.roles]
         if roles and not self.is_trial:
             newcomers.assign_many(roles, at=at, by=self.user, reason=reason_of(self.upload), just_added=True)
 
