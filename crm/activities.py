@@ -193,7 +193,12 @@ def _fitted(text: str, length: int) -> str:
 
 
 def before_contact_goes(instance: Contact, **_signal: object) -> None:
-    """Have an account counted anew when a contact is deleted whose activities become those of nobody."""
+    """Have an account counted anew when a contact is deleted whose activities become those of nobody.
+
+    The contact is taken before the activities are: whoever records some for them does so in this order, too.
+    """
+    Account.objects.filter(pk=instance.account_id).held()
+    list(Contact.objects.filter(pk=instance.pk).select_for_update(of=("self",)).values_list("pk"))
     if instance.activities.exists():
         activity_changes.count_anew([instance.account_id])
 

@@ -250,6 +250,8 @@ def test_what_is_known_is_looked_up_in_the_index_however_many_are_asked_for(db):
     many = [f"e{n}" for n in range(500)]
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
+        # Of a table that was looked at when it was empty, any index is as good as another.
+        cursor.execute("UPDATE pg_class SET relpages = 0, reltuples = -1 WHERE relname IN ('crm_account', 'crm_activity', 'crm_contact')")
     for model in (Account, Activity, Contact):
         index = f"{model._meta.model_name}_once_per_source"
         assert index in model.objects.filter(source="sync", external_id__among=many).explain()

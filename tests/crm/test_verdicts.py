@@ -2,7 +2,9 @@
 
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
 
 import pytest
 from django.db import connection
@@ -12,6 +14,7 @@ from crm import activities, deliverability, judgements, policy, privacy, verdict
 from crm.errors import Conflict
 from crm.models import Activity, ActivityChange, ActivityVerdict, Contact
 from crm.new_activities import NewActivity
+from tests import overlap
 from tests.crm.test_machine_agents import CHROME, GMAIL
 from tests.factories.crm import AccountFactory, ContactFactory, UserFactory
 
@@ -304,3 +307,24 @@ def test_many_who_record_for_the_same_contacts_at_once_never_deadlock(at, two_at
     assert Contact.objects.count() == 30
     assert Activity.objects.count() == 60
     counted()
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("committed")
+def test_a_contact_is_deleted_after_who_records_for_them_and_nobody_ends_in_a_deadlock(at, row, contact):
+    record(at, row("email_open", 300, "a"))
+    has_shared = Event()
+
+    def recording():
+        verdicts.share([contact.account_id], [contact.pk])
+        has_shared.set()
+        overlap.wait_until_waited_for()
+        Activity.objects.update(machine_reason="link_scanner")
+
+    with ThreadPoolExecutor(1) as pool:
+        recorded = pool.submit(overlap.in_own_transaction, recording)
+        assert has_shared.wait(10)
+        overlap.in_own_transaction(contact.delete)
+
+    assert overlap.outcome(recorded) is None
+    assert Activity.objects.values_list("contact", "machine_reason").get() == (None, "link_scanner")
