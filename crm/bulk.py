@@ -134,11 +134,21 @@ def _write(table: str, columns: Sequence[Any], rows: Sequence[Sequence[Any]], co
 def look_at(*tables: str) -> None:
     """Have PostgreSQL look how large these tables have become, or all of them.
 
-    It does so by itself only a minute later, and until then plans for small ones.
+    It does so by itself only a minute later, and until then plans for small ones. Who finds it looking already does not wait.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(f"ANALYZE {', '.join(map(connection.ops.quote_name, tables))}")
+            cursor.execute(f"ANALYZE (SKIP_LOCKED) {', '.join(map(connection.ops.quote_name, tables))}")
+
+
+def look_at_grown(table: str, *, by: int) -> None:
+    """Have PostgreSQL look at a table that got more rows just now than it knows of."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT reltuples < %s FROM pg_class WHERE oid = %s::regclass", [by, table])
+            is_larger = cursor.fetchone()[0]
+        if is_larger:
+            look_at(table)
 
 
 def begin_history(

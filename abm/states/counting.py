@@ -64,9 +64,13 @@ def recount(numbers: Numbers) -> int:
     counted = (
         "INSERT INTO abm_daycount (account_id, contact_id, day, kind, count) "
         "SELECT account_id, COALESCE(contact_id, 0), day, kind, COUNT(*) FROM crm_activity AS a "
-        f"WHERE {_COUNTABLE.format(of='a')} AND {HERE.format(of='a')} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        f"WHERE {_COUNTABLE.format(of='a')} AND {HERE.format(of='a')} AND day <= %(day)s AND machine_reason = '' AND kind NOT IN ({NOT_COUNTED}) "
+        # In the order of the index that holds them, or all of them would be sorted.
+        "GROUP BY account_id, day, contact_id, kind ORDER BY account_id, day, a.contact_id, kind"
     )
     if connection.vendor == "postgresql":
-        return run(f"WITH counted_already AS ({due}) {counted}", numbers.values)
+        number = run(f"WITH counted_already AS ({due}) {counted}", numbers.values)
+        bulk.look_at_grown("abm_daycount", by=number)
+        return number
     run(due, numbers.values)
     return run(counted, numbers.values)

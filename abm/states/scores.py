@@ -100,7 +100,7 @@ def _then(numbers: Numbers) -> Numbers:
 def compare(numbers: Numbers) -> None:
     """Write down what the job's accounts are compared with: the score of a week ago, as it would be computed now.
 
-    What was kept then is that, unless something of before that day was changed since; then it is computed from the day counts.
+    What was kept then is that, unless something of before that day was changed since; then it is computed from the sums of today.
     """
     then = _then(numbers)
     run(
@@ -115,8 +115,8 @@ def compare(numbers: Numbers) -> None:
         bulk.look_at("job_unsettled")
         seating.hold(then, at="job_unsettled")
         weight, roles = seating.seat_of("s")
-        people = f"SELECT s.*, {weight} AS weight, {roles} AS roles FROM ({summing.people_of('job_unsettled')}) AS s {seating.SEATS.format(of='s')}"
-        values = then.values | dict(zip(NAMES, then.factors, strict=True))
+        people = f"SELECT s.*, {weight} AS weight, {roles} AS roles FROM ({summing.people_on('job_unsettled')}) AS s {seating.SEATS.format(of='s')}"
+        values = then.values | dict(zip(NAMES, then.factors, strict=True)) | {"today": numbers.day, "today_first": numbers.first_day}
         run(f"INSERT INTO job_then SELECT account_id, score FROM ({_scored(then, folding.accounts_of(people))}) AS scored", values)
 
 

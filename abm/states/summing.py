@@ -54,6 +54,23 @@ def people_of(at: str) -> str:
     return _summed(groups)
 
 
+def people_on(at: str) -> str:
+    """Select the same for an earlier day: today's sums, without what came later and with what has left the window since.
+
+    The accounts are up to date. The values are those of the earlier day, and today's last and first: `today`, `today_first`.
+    """
+    later = "SELECT -1 AS sign, d.* FROM abm_daycount AS d WHERE d.day > %(day)s AND d.day <= %(today)s"
+    gone = "SELECT 1 AS sign, d.* FROM abm_daycount AS d WHERE d.day >= %(first_day)s AND d.day < %(today_first)s"
+    here = HERE.format(of="d")
+    groups = (
+        f"SELECT d.account_id, d.contact_id, w.term, d.sign * {_worth('d.count')} AS worth "
+        f"FROM ({later} AND {here} UNION ALL {gone} AND {here}) AS d JOIN {at} AS j ON j.account_id = d.account_id {_WEIGHT.format(of='d')}"
+    )
+    today = f"SELECT s.account_id, s.contact_id, {', '.join(NAMES)} FROM abm_contactstate AS s JOIN {at} AS j ON j.account_id = s.account_id WHERE {HERE.format(of='s')}"
+    sums = ", ".join(f"CAST(SUM({name}) AS bigint) AS {name}" for name in NAMES)
+    return f"SELECT account_id, contact_id, {sums} FROM ({today} UNION ALL {_summed(groups)}) AS parts GROUP BY 1, 2"
+
+
 def _sum_up(groups: str, numbers: Numbers) -> int:
     return run(f"INSERT INTO job_shifted {_summed(groups)}", numbers.values)
 
