@@ -24,7 +24,7 @@ def account(account_id: int, *, at: datetime) -> int:
 
 
 def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = None, everybody: bool = True) -> int:
-    """Refresh accounts as of the day of `at`, in a fixed number of queries; return how many there were.
+    """Refresh accounts as of the day of `at`, in a fixed number of queries for each 500; return how many there were.
 
     With an earlier `day`, only that day's scores are written again: fit, coverage and standing are of now. Without
     `everybody` people are taken to sit where they sat, unless the history tells otherwise.
@@ -34,7 +34,8 @@ def accounts(account_ids: Collection[int], *, at: datetime, day: date | None = N
         found = {row.pk: row for row in Account.objects.filter(pk__in=account_ids).select_related("owner").order_by("pk")}
         if day is not None and day < today:
             numbers = score_numbers.in_force()
-            engagement.store(engagement.of_accounts(found, as_of=day, numbers=numbers), day=day, at=at, numbers=numbers)
+            for some in _parts(list(found)):
+                engagement.store(engagement.of_accounts(some, as_of=day, numbers=numbers), day=day, at=at, numbers=numbers)
         else:
             _bring_up_to_date(found, today=today, everybody=everybody, at=at)
     return len(found)
@@ -44,7 +45,8 @@ def _bring_up_to_date(found: Mapping[int, Account], *, today: date, everybody: b
     # Facts are read after this. Otherwise a refresh that began before an activity was recorded could end after the
     # refresh that counted it, and put the older score back.
     here = {pk: found[pk] for pk in states.hold(found)}
-    _learn(here, today=today, at=at)
+    for some in _parts(list(here)):
+        _learn({pk: here[pk] for pk in some}, today=today, at=at)
     done = states.bring_up(here, day=today, everybody=everybody, is_held=True, at=at)
     journey.store(here.keys(), day=today, at=at)
     sales_alerts.crossed(done.crossed, at=at)

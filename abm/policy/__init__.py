@@ -175,9 +175,9 @@ class Alerts:
 
 @dataclass(frozen=True)
 class Nightly:
-    """The nightly run. Source: measured, the scores of 2,000 accounts are one transaction of about half a second."""
+    """The nightly run. Source: measured, each chunk takes 65 ms whatever it holds, and the scores of 5,000 accounts 0.1 to 0.3 s more."""
 
-    accounts_per_chunk: int = 2_000
+    accounts_per_chunk: int = 5_000
     # Workers that are asked to share a night; more than there are do no harm.
     most_workers: int = 64
     # Local minutes after midnight from which a day's run is due; config/celery.py starts it then.

@@ -73,7 +73,8 @@ def test_a_chunk_asks_the_database_as_often_for_50_accounts_as_for_500(at):
     assert counted[0] == counted[1] <= (60 if connection.vendor == "postgresql" else 72)
 
 
-def test_a_night_over_thousands_of_accounts_asks_the_same_of_every_chunk(at):
+def test_a_night_over_thousands_of_accounts_asks_the_same_of_every_chunk(at, monkeypatch):
+    monkeypatch.setattr(policy, "NIGHTLY", policy.Nightly(accounts_per_chunk=ACCOUNTS // 3))
     make_accounts(ACCOUNTS, at)
     per_chunk = []
     with statements() as counts:

@@ -11,10 +11,13 @@ from django.core.management.base import BaseCommand, CommandError
 from django.core.serializers.base import ProgressBar
 from django.utils import timezone
 
-from abm import engagement, policy, refresh, states
+from abm import engagement, refresh, states
 from abm.engagement import Scored
 from crm.models import Account
 from crm.policy import day_of
+
+# What they did is held in memory while they are scored.
+ACCOUNTS_AT_ONCE = 2_000
 
 
 class Command(BaseCommand):
@@ -49,8 +52,7 @@ class Command(BaseCommand):
 
 
 def _chunks(account_ids: list[int]) -> Iterator[list[int]]:
-    size = policy.NIGHTLY.accounts_per_chunk
-    return (account_ids[start : start + size] for start in range(0, len(account_ids), size))
+    return (account_ids[start : start + ACCOUNTS_AT_ONCE] for start in range(0, len(account_ids), ACCOUNTS_AT_ONCE))
 
 
 def _row(account_id: int, name: str, scored: Scored) -> dict[str, Any]:
