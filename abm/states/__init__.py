@@ -13,7 +13,7 @@ from django.db import transaction
 
 from abm.models import AccountState, ContactState, DayCount, StateMark
 from abm.states import counting, folding, jobs, scores, seating, summing, weights
-from abm.states.jobs import OF_THE_JOB, one, run
+from abm.states.jobs import OF_THE_JOB, one, row, run
 from abm.states.weights import Numbers
 from crm import bulk, policy
 from crm.models import Account, ActivityChange
@@ -112,32 +112,28 @@ def sweep(*, at: datetime) -> int:
 
 
 def _work(numbers: Numbers, *, everybody: bool, at: datetime) -> Done:
-    numbers = _ahead(numbers, at=at)
-    _find_stale(numbers)
-    counting.claim(numbers)
-    _heal(numbers)
+    numbers, last_told = _ahead(numbers, at=at)
+    stale = _find_stale(numbers)
+    stale += counting.claim(numbers) and _heal(numbers)
     if everybody:
         run("INSERT INTO job_due SELECT account_id FROM job_account")
         run("INSERT INTO job_unsettled SELECT account_id FROM job_account")
     else:
-        seating.find_due(since=_last_told(numbers))
+        seating.find_due(since=last_told)
     seating.hold(numbers)
-    if summing.shift(numbers) + summing.rebuild(numbers):
+    shifted = summing.shift(numbers)
+    if stale:
+        shifted += summing.rebuild(numbers)
+        folding.let_go(numbers)
+    if shifted:
         summing.write(numbers)
-    seating.seat(numbers)
-    changed = folding.fold(numbers)
-    summing.clear(numbers)
+    changed = folding.fold(numbers) if seating.seat(numbers) + shifted else 0
+    if shifted:
+        summing.clear(numbers)
     _mark(numbers)
     scores.store(numbers)
     scores.compare(numbers)
     return Done(changed, scores.follow(numbers, at=at))
-
-
-def _last_told(numbers: Numbers) -> datetime:
-    """Give since when history is read: a day before the job's accounts were last worked on, for clocks differ."""
-    last = one(f"SELECT MIN(last_day) FROM abm_statemark AS k WHERE version <> '' AND {OF_THE_JOB}", numbers.values)
-    last_day = date.fromisoformat(str(last)) if last else numbers.day
-    return datetime.combine(last_day - timedelta(days=1), time.min, tzinfo=policy.ZONE)
 
 
 def _mark(numbers: Numbers) -> None:
@@ -165,42 +161,49 @@ SWEPT_AT_ONCE = 10_000
 LOOKED_AT_AGAIN = 3
 
 
-def _ahead(numbers: Numbers, *, at: datetime) -> Numbers:
+def _ahead(numbers: Numbers, *, at: datetime) -> tuple[Numbers, datetime]:
     """Go on from where the accounts are: states of a day do not go back to the day before.
 
     Another worker's clock may be past midnight already; then its day is worked. Whoever is further ahead had a wrong
-    clock, and is counted anew.
+    clock, and is counted anew. Give also since when history is read: a day before the accounts were last worked on, for
+    clocks differ.
     """
-    last = one(f"SELECT MAX(last_day) FROM abm_statemark AS k WHERE {OF_THE_JOB}", numbers.values)
-    last_day = date.fromisoformat(str(last)) if last else numbers.day
-    if last_day <= numbers.day:
-        return numbers
+    built = "MIN(CASE WHEN version <> '' THEN last_day END)"
+    found = row(f"SELECT MAX(last_day), {built} FROM abm_statemark AS k WHERE {OF_THE_JOB}", numbers.values)
+    last_day, first_day = (date.fromisoformat(str(each)) if each else numbers.day for each in found)
+    since = datetime.combine(first_day - timedelta(days=1), time.min, tzinfo=policy.ZONE)
     if last_day == numbers.day + timedelta(days=1):
-        return weights.of_day(last_day, at=at).between((numbers.first_account, numbers.last_account))
-    run(f"UPDATE abm_statemark AS k SET version = '' WHERE last_day > %(day)s AND {OF_THE_JOB}", numbers.values)
-    return numbers
+        numbers = weights.of_day(last_day, at=at).between((numbers.first_account, numbers.last_account))
+    elif last_day > numbers.day:
+        run(f"UPDATE abm_statemark AS k SET version = '' WHERE last_day > %(day)s AND {OF_THE_JOB}", numbers.values)
+    return numbers, since
 
 
-def _find_stale(numbers: Numbers) -> None:
-    """Choose whose sums are made anew: from activities where counts are missing or wrong, from counts where numbers or month are others."""
+def _find_stale(numbers: Numbers) -> int:
+    """Choose whose sums are made anew: from activities where counts are missing or wrong, from counts where numbers or month are others.
+
+    Give how many accounts that are.
+    """
     _doubt(f"SELECT account_id FROM crm_activitychange WHERE kind = '{ActivityChange.COUNT_ANEW}'", numbers)
-    if run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB}", numbers.values):
+    others = f"FROM abm_statemark AS k WHERE {OF_THE_JOB} AND (version <> %(version)s OR anchor <> %(anchor)s)"
+    if not one(f"SELECT 1 {others} LIMIT 1", numbers.values):
+        return 0
+    uncounted = run(f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE version = '' AND {OF_THE_JOB}", numbers.values)
+    if uncounted:
         bulk.look_at("job_stale")
         counting.recount(numbers)
-    run(
-        f"INSERT INTO job_stale SELECT account_id FROM abm_statemark AS k WHERE {OF_THE_JOB} "
-        "AND (version <> %(version)s OR anchor <> %(anchor)s) ON CONFLICT (account_id) DO NOTHING",
-        numbers.values,
-    )
+    return uncounted + run(f"INSERT INTO job_stale SELECT account_id {others} ON CONFLICT (account_id) DO NOTHING", numbers.values)
 
 
-def _heal(numbers: Numbers) -> None:
+def _heal(numbers: Numbers) -> int:
     """Count an account anew of which more was taken back than there was; that is an error of ours, and is logged as one."""
     wrong = "SELECT account_id FROM job_moved WHERE after_n < 0"
-    if _doubt(wrong, numbers):
+    healed = _doubt(wrong, numbers)
+    if healed:
         run(f"INSERT INTO job_stale {wrong} GROUP BY 1 ON CONFLICT (account_id) DO NOTHING")
         logger.error("Accounts had day counts below zero and are counted anew")
         counting.recount(numbers)
+    return healed
 
 
 def _doubt(account_ids: str, numbers: Numbers) -> int:

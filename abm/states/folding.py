@@ -34,13 +34,18 @@ def accounts_of(people: str) -> str:
     return f"SELECT account_id, role, {_SUMS} FROM (SELECT s.account_id, r.role, {sums} FROM ({people}) AS s JOIN ({ROLES}) AS r ON r.bit = 0 OR (s.roles & r.bit) <> 0) AS all_of_them GROUP BY 1, 2"
 
 
+def let_go(numbers: Numbers) -> None:
+    """Take away the sums of stale accounts, which are made anew."""
+    here = HERE.format(of="abm_accountstate")
+    run(f"DELETE FROM abm_accountstate WHERE account_id IN (SELECT account_id FROM job_stale) AND {here}", numbers.values)
+
+
 def fold(numbers: Numbers) -> int:
     """Add to the sums of accounts what people did and where they sit now; give the rows of sums that changed.
 
     What is left of nothing goes, so that sums that were added to and sums made anew are the same rows.
     """
     here = HERE.format(of="abm_accountstate")
-    run(f"DELETE FROM abm_accountstate WHERE account_id IN (SELECT account_id FROM job_stale) AND {here}", numbers.values)
     added = ", ".join(f"{name} = abm_accountstate.{name} + excluded.{name}" for name in NAMES)
     changed = run(
         "INSERT INTO abm_accountstate (account_id, role, short, middle, long) "

@@ -56,10 +56,14 @@ def run(sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
 
 def one(sql: str, values: Mapping[str, Any] | None = None) -> Any:
     """Give the first column of the first row, or None."""
+    return row(sql, values)[0]
+
+
+def row(sql: str, values: Mapping[str, Any] | None = None) -> tuple[Any, ...]:
+    """Give the first row, or one None."""
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
-        row = cursor.fetchone()
-    return row[0] if row else None
+        return cursor.fetchone() or (None,)
 
 
 def choose(account_ids: Collection[int]) -> None:
