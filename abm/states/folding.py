@@ -1,10 +1,10 @@
 """From the sums of people to those of accounts: everybody by weight, and each role by who holds it."""
 
-from abm.states.jobs import HERE, run
+from abm.states.jobs import HERE, run, table
 from abm.states.seating import BITS
 from abm.states.weights import NAMES, Numbers
 
-ROLES = " UNION ALL ".join(f"SELECT '{role}' AS role, {bit} AS bit" for role, bit in {"": 0, **BITS}.items())
+ROLES = table("role, bit", (f"'{role}', {bit}" for role, bit in {"": 0, **BITS}.items()))
 _SUMS = ", ".join(f"CAST(SUM({name}) AS bigint) AS {name}" for name in NAMES)
 
 
@@ -17,21 +17,21 @@ _ADDED = (
     "SELECT n.account_id, r.role, " + _times("CASE WHEN r.bit = 0 THEN COALESCE(z.was_weight, s.weight) ELSE 1 END", "n") + " "
     "FROM job_shifted AS n JOIN abm_contactstate AS s ON s.account_id = n.account_id AND s.contact_id = n.contact_id "
     "LEFT JOIN job_seated AS z ON z.account_id = n.account_id AND z.contact_id = n.contact_id "
-    f"JOIN ({ROLES}) AS r ON r.bit = 0 OR (COALESCE(z.was_roles, s.roles) & r.bit) <> 0"
+    f"JOIN {ROLES} AS r ON r.bit = 0 OR (COALESCE(z.was_roles, s.roles) & r.bit) <> 0"
 )  # fmt: skip
 # What all that a person did is worth more in another seat.
 _MOVED = (
     "SELECT z.account_id, r.role, "
     + _times("CASE WHEN r.bit = 0 THEN z.weight - z.was_weight WHEN (z.roles & r.bit) <> 0 THEN 1 ELSE -1 END", "s") + " "
     "FROM job_seated AS z JOIN abm_contactstate AS s ON s.account_id = z.account_id AND s.contact_id = z.contact_id "
-    f"JOIN ({ROLES}) AS r ON r.bit = 0 OR (z.roles & r.bit) <> (z.was_roles & r.bit)"
+    f"JOIN {ROLES} AS r ON r.bit = 0 OR (z.roles & r.bit) <> (z.was_roles & r.bit)"
 )  # fmt: skip
 
 
 def accounts_of(people: str) -> str:
     """Select the sums of accounts, and of each role, from those of people with their seats."""
     sums = _times("CASE WHEN r.bit = 0 THEN s.weight ELSE 1 END", "s")
-    return f"SELECT account_id, role, {_SUMS} FROM (SELECT s.account_id, r.role, {sums} FROM ({people}) AS s JOIN ({ROLES}) AS r ON r.bit = 0 OR (s.roles & r.bit) <> 0) AS all_of_them GROUP BY 1, 2"
+    return f"SELECT account_id, role, {_SUMS} FROM (SELECT s.account_id, r.role, {sums} FROM ({people}) AS s JOIN {ROLES} AS r ON r.bit = 0 OR (s.roles & r.bit) <> 0) AS all_of_them GROUP BY 1, 2"
 
 
 def let_go(numbers: Numbers) -> None:

@@ -1,6 +1,6 @@
 """The tables of one job on states: which accounts, what moved, whom to seat again; each connection has its own."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -52,6 +52,11 @@ def run(sql: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, values or None)
         return int(cursor.rowcount)
+
+
+def table(columns: str, rows: Iterable[str]) -> str:
+    """Write a small table of constants; of one made of many SELECTs PostgreSQL would plan each by itself."""
+    return f"(WITH constants ({columns}) AS (VALUES {', '.join(f'({each})' for each in rows)}) SELECT * FROM constants)"
 
 
 def one(sql: str, values: Mapping[str, Any] | None = None) -> Any:

@@ -11,7 +11,7 @@ from django.db import connection
 from abm import policy
 from abm.engagement import breadth
 from abm.states import folding, seating, summing
-from abm.states.jobs import HERE, OF_THE_JOB, run
+from abm.states.jobs import HERE, OF_THE_JOB, run, table
 from abm.states.seating import BITS
 from abm.states.weights import HUNDREDTHS, NAMES, Numbers
 from crm import bulk
@@ -28,10 +28,8 @@ def _breadths(numbers: Numbers) -> str:
         for bits in {sum(part) for part in _parts([BITS[role] for role in required])}:
             names = [f'"{role}"' for role in required if BITS[role] & bits]
             factor = breadth(len(names), len(required), numbers=numbers.scoring)
-            rows.append(
-                f"SELECT {all_bits * 32 + bits} AS bits, CAST({factor!r} AS double precision) AS breadth, '[{', '.join(names)}]' AS names"
-            )
-    return " UNION ALL ".join(rows)
+            rows.append(f"{all_bits * 32 + bits}, CAST({factor!r} AS double precision), '[{', '.join(names)}]'")
+    return table("bits, breadth, names", rows)
 
 
 def _parts(bits: Sequence[int]) -> Iterator[tuple[int, ...]]:
@@ -60,7 +58,7 @@ def _scored(numbers: Numbers, sums_of_accounts: str) -> str:
     facts = f"SELECT f.account_id, f.r, CAST(f.active AS integer) AS active, {_required()} AS required FROM ({sums}) AS f JOIN crm_account AS a ON a.id = f.account_id"
     parts = (
         f"SELECT f.account_id, f.r, b.breadth, f.r * b.breadth AS x, b.names FROM ({facts}) AS f "
-        f"JOIN ({_breadths(numbers)}) AS b ON b.bits = f.required * 32 + (f.active & f.required)"
+        f"JOIN {_breadths(numbers)} AS b ON b.bits = f.required * 32 + (f.active & f.required)"
     )
     # Half up; in fixed point a half may be a billionth less.
     score = f"FLOOR(1000.0 * x / (x + {numbers.scoring.half_saturation}) + 0.5 + {HAIR}) / 10.0"
