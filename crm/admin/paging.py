@@ -17,6 +17,17 @@ REACHABLE = 500
 FOUND = 100
 
 
+class CountOf(models.Subquery):
+    """How many rows a query gives, as a column of another."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS counted)"
+    output_field = models.IntegerField()
+
+
+def _countable(rows: models.QuerySet[Any]) -> models.QuerySet[Any, Any]:
+    return rows.order_by().values("pk")[: REACHABLE + 1]
+
+
 class CheapPaginator(Paginator):
     """Count and page up to a bound; beyond it say 'more', with PostgreSQL's own estimate where a whole table is listed.
 
@@ -60,17 +71,23 @@ class CheapPaginator(Paginator):
         rows: Any = self.object_list
         if not isinstance(rows, models.QuerySet):
             return len(rows)
-        if connections[rows.db].vendor == "postgresql" and not rows.query.where and not rows.query.distinct:
+        if self._is_whole_table:
             return self._count_table(rows)
-        if self.at_start and len(self.start) <= self.per_page:
-            return len(self.start)
-        return rows.order_by().values("pk")[: REACHABLE + 1].count()
+        if self.at_start:
+            return int(self.start[0].counted_in_list) if self.start else 0
+        return _countable(rows).count()
 
     @cached_property
     def start(self) -> list[Any]:
-        """Read the first page, and one row more."""
+        """Read the first page, and one row more; in the same question count what can be reached, unless the table is estimated."""
         rows: Any = self.object_list
-        return list(rows[: self.per_page + 1])
+        counted = rows if self._is_whole_table else rows.annotate(counted_in_list=CountOf(_countable(rows)))
+        return list(counted[: self.per_page + 1])
+
+    @cached_property
+    def _is_whole_table(self) -> bool:
+        rows: Any = self.object_list
+        return connections[rows.db].vendor == "postgresql" and not rows.query.where and not rows.query.distinct
 
     def _count_table(self, rows: models.QuerySet[Any]) -> int:
         connection, table = connections[rows.db], rows.query.get_meta().db_table
