@@ -193,6 +193,14 @@ def test_every_word_must_stand_somewhere(account: Account) -> None:
     assert list(finding.all_of(Contact.objects.all(), fields, "bos smit")) == [anna]
 
 
+def test_what_stands_in_several_columns_is_found_once(account: Account) -> None:
+    contacts = [make.ContactFactory(account=account, person__family_name=f"Bos {n}", email=f"bos{n}@bos.example") for n in range(3)]
+    other = make.ContactFactory(account=make.AccountFactory(name="Slagerij"), person__family_name="Bosman", email="")
+    fields = ["email", "person__family_name", "person__given_name", "account__name"]
+
+    assert sorted(finding.keys(Contact.objects.all(), fields, "bos")) == sorted(row.pk for row in (*contacts, other))
+
+
 def test_two_letters_begin_a_name(account: Account) -> None:
     make.AccountFactory(name="Drukkerij Abo")
 
