@@ -8,8 +8,8 @@ from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
-from django.db.models import Count, DateField, DurationField, ExpressionWrapper, F, Min, OuterRef, Q, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Count, DateField, DurationField, ExpressionWrapper, F, Min, OuterRef, Q, Subquery, Window
+from django.db.models.functions import Coalesce, RowNumber
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -136,17 +136,18 @@ class Succession:
 
 
 def time_to_successor(user: User | AnonymousUser, *, at: datetime) -> Succession:
-    """Measure how long it took until roles were held again, from the day of leaving, where a user may see; two queries.
+    """Measure how long it took until roles were held again, from the day of leaving, where a user may see; one query.
 
     A role of an account or deal counts as held again when somebody else got the same one on that day or later.
     """
-    ended = _ended_lately(user, at=at)
-    filled = ended.exclude(again_on=None)
-    counts = ended.aggregate(ended=Count("pk"), filled=Count("again_on"))
-    days = ExpressionWrapper(F("again_on") - F("until"), output_field=DurationField())
-    middle = filled.annotate(took=days).order_by("took").values_list("took", flat=True)[counts["filled"] // 2 :][:1]
-    median = next((took.days for took in middle), None) if counts["filled"] else None
-    return Succession(counts["ended"], counts["filled"], median)
+    took = ExpressionWrapper(F("again_on") - F("until"), output_field=DurationField())
+    place = Window(RowNumber(), order_by=[F("took").asc(nulls_last=True), F("pk").asc()])
+    counted = {"ended": Window(Count("pk")), "filled": Window(Count("again_on"))}
+    ranked = _ended_lately(user, at=at).annotate(took=took, place=place, **counted)
+    # The middle one of those held again; the first of all where none is.
+    middle = ranked.filter(place=F("filled") / 2 + 1).values_list("ended", "filled", "took").first()
+    ended, filled, days = middle or (0, 0, None)
+    return Succession(ended, filled, days.days if days is not None else None)
 
 
 def _ended_lately(user: User | AnonymousUser, *, at: datetime) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
@@ -148,8 +149,9 @@ class JobChangeAdmin(BulkPage, RecordAdmin):
         return _button("undo", signal, _("Undo")) if signal.status in DECIDED else ""
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """Show above the list how long roles stayed empty; where rows were chosen, only the deed is asked for."""
-        shown = {"succession": departures.time_to_successor(doer(request), at=now())} if request.method == "GET" else {}
+        """Show above the list how long roles stayed empty; where somebody searches only what is found, where rows were chosen only the deed."""
+        is_looking = request.method == "GET" and SEARCH_VAR not in request.GET
+        shown = {"succession": departures.time_to_successor(doer(request), at=now())} if is_looking else {}
         return super().changelist_view(request, shown | (extra_context or {}))
 
     def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> Any:
