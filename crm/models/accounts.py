@@ -172,6 +172,8 @@ class Account(models.Model):
             models.Index(fields=["owner", "name"], name="account_by_owner"),
             models.Index(fields=["team", "name"], name="account_by_team"),
             models.Index(fields=["name", "id"], name="account_by_name"),
+            # Whether somebody may see it, which nearly every list asks of many accounts.
+            models.Index(fields=["id", "owner", "team"], name="account_within_sight"),
             models.Index(fields=["industry"], name="account_by_industry"),
             models.Index(fields=["updated_at", "id"], name="account_by_change"),
             models.Index(fields=["change_serial", "id"], name="account_by_serial"),

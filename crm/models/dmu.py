@@ -113,7 +113,7 @@ class DmuMembership(models.Model):
         ]
         indexes = [
             models.Index(fields=["account", "role"], name="dmu_by_account"),
-            models.Index(fields=["contact"], condition=Q(until=None), name="dmu_current_by_contact"),
+            models.Index(fields=["contact", "id", "account"], condition=Q(until=None), name="dmu_current_by_contact"),
             models.Index(fields=["opportunity", "role"], name="dmu_by_opportunity"),
             models.Index(fields=["change_serial", "id"], name="dmu_by_serial"),
         ]
