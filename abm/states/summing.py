@@ -59,12 +59,13 @@ def people_on(at: str) -> str:
 
     The accounts are up to date. The values are those of the earlier day, and today's last and first: `today`, `today_first`.
     """
-    later = "SELECT -1 AS sign, d.* FROM abm_daycount AS d WHERE d.day > %(day)s AND d.day <= %(today)s"
-    gone = "SELECT 1 AS sign, d.* FROM abm_daycount AS d WHERE d.day >= %(first_day)s AND d.day < %(today_first)s"
-    here = HERE.format(of="d")
+    # Joined with the accounts before they are put together: a few of them are looked up, and of many the days are read.
+    days = f"d.* FROM {at} AS j JOIN abm_daycount AS d ON d.account_id = j.account_id AND {HERE.format(of='d')}"
+    later = f"SELECT -1 AS sign, {days} WHERE d.day > %(day)s AND d.day <= %(today)s"
+    gone = f"SELECT 1 AS sign, {days} WHERE d.day >= %(first_day)s AND d.day < %(today_first)s"
     groups = (
         f"SELECT d.account_id, d.contact_id, w.term, d.sign * {_worth('d.count')} AS worth "
-        f"FROM ({later} AND {here} UNION ALL {gone} AND {here}) AS d JOIN {at} AS j ON j.account_id = d.account_id {_WEIGHT.format(of='d')}"
+        f"FROM ({later} UNION ALL {gone}) AS d {_WEIGHT.format(of='d')}"
     )
     today = f"SELECT s.account_id, s.contact_id, {', '.join(NAMES)} FROM abm_contactstate AS s JOIN {at} AS j ON j.account_id = s.account_id WHERE {HERE.format(of='s')}"
     sums = ", ".join(f"CAST(SUM({name}) AS bigint) AS {name}" for name in NAMES)
