@@ -155,7 +155,9 @@ def batch(day: date) -> None:
 
 
 def top() -> list[Any]:
-    return list(Account.objects.filter(standing__isnull=False).order_by("-standing__score", "pk").values_list("pk")[:50])
+    found = list(Account.objects.filter(standing__isnull=False).order_by("-standing__score", "pk").values_list("pk")[:50])
+    assert len(found) == 50
+    return found
 
 
 def news(accounts: int, activities: int, *, day: date, days: int) -> None:
@@ -179,6 +181,12 @@ def make(accounts: int, activities: int, *, today: date) -> None:
     )
     run(
         "INSERT INTO crm_dmumembership (account_id, contact_id, role, stance, is_assumed, since, end_reason) SELECT n, n * 20 - k, (ARRAY['decider','buyer','user','influencer','initiator'])[1 + k], 'neutral', false, current_date - 400, '' FROM generate_series(1, %(accounts)s) AS n, generate_series(0, 4) AS k",
+        values,
+    )
+    # A night brings these to the day, too, with the three indexes that lists sort by.
+    run(
+        "INSERT INTO abm_accountstanding (account_id, as_of, fit, score, momentum, coverage_percent, coverage_states, is_single_threaded, refreshed_at) "
+        "SELECT n, current_date, n %% 100, 0, 0, 100, '{}', false, now() FROM generate_series(1, %(accounts)s) AS n",
         values,
     )
     with bare("crm_activity"):
