@@ -200,7 +200,9 @@ class Opportunity(models.Model):
         ]
         indexes = [
             models.Index(fields=["account", "stage"], name="opportunity_by_account"),
-            models.Index(fields=["owner", "stage"], name="opportunity_by_owner"),
+            # What decides who may see a deal's pilots, confirmations and moves, without the deal.
+            models.Index(fields=["id", "owner", "team", "account"], name="opportunity_within_sight"),
+            models.Index(fields=["owner", "stage", "account"], name="opportunity_by_owner"),
             models.Index(fields=["team", "stage"], name="opportunity_by_team"),
             models.Index(fields=["stage", "expected_close_on"], name="opportunity_by_stage"),
             models.Index(fields=["updated_at", "id"], name="opportunity_by_change"),
