@@ -6,7 +6,8 @@ from operator import or_
 from typing import Any
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import BigAutoField, Q, QuerySet
+from django.db.models.sql.where import WhereNode
 
 from crm.admin.paging import FOUND
 
@@ -32,6 +33,13 @@ def keys(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[Any]:
         (part.exclude(anywhere(fields[:place], word)) if place else part).values_list("pk", flat=True) for place, part in parts
     ]
     return list((first.union(*others, all=True) if others else first)[: FOUND + 1])
+
+
+def of_keys(rows: QuerySet[Any], keys: Sequence[Any]) -> QuerySet[Any]:
+    """Give the rows of keys that were found among these rows; what these were asked for was asked then, and is not asked again."""
+    kept = rows.all()
+    kept.query.where = WhereNode()
+    return kept.filter(**{"pk__among" if isinstance(rows.model._meta.pk, BigAutoField) else "pk__in": keys})
 
 
 def by_column(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[QuerySet[Any]]:

@@ -11,7 +11,8 @@ from django.utils.translation import get_language
 from unfold.admin import checkbox
 from unfold.templatetags import unfold_list
 
-_PLACE = "999000999"
+# Stands for a row's key in what is drawn once.
+PLACE = "999000999"
 _NAME = '<span class="flex flex-col text-right lg:text-left"><strong class="block font-normal">{}</strong>{}</span>'
 _draw_headers = unfold_list.result_headers
 
@@ -26,7 +27,12 @@ def headers(shown: Any) -> Iterable[dict[str, Any]]:
 
 def check_box(pk: object) -> SafeString:
     """Draw the box that picks a row for an action."""
-    return SafeString(_check_box(get_language() or "").replace(_PLACE, str(pk)))
+    return with_key(_check_box(get_language() or ""), pk)
+
+
+def with_key(drawn: str, pk: object) -> SafeString:
+    """Put a row's key into what was drawn once for every row."""
+    return SafeString(drawn.replace(PLACE, str(pk)))
 
 
 def name_of(value: Sequence[Any], _empty: str) -> SafeString:
@@ -37,7 +43,7 @@ def name_of(value: Sequence[Any], _empty: str) -> SafeString:
 
 @cache
 def _check_box(_language: str) -> str:
-    return str(checkbox.render(ACTION_CHECKBOX_NAME, _PLACE))
+    return str(checkbox.render(ACTION_CHECKBOX_NAME, PLACE))
 
 
 unfold_list.result_headers = headers

@@ -4,10 +4,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib.admin.views.main import ALL_VAR, ORDER_VAR, PAGE_VAR, SEARCH_VAR
-from django.db.models import BigAutoField
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.functional import Promise
+from django.utils.functional import Promise, cached_property
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
@@ -39,8 +38,14 @@ class RecordList(ChangeList):
 
     def url_for_result(self, result: Any) -> str:
         """Give the page of a row, with the way back to this list as it is now."""
-        address = str(super().url_for_result(result))
+        key = getattr(result, self.pk_attname)
+        address = self.row_address.replace(list_rows.PLACE, str(key)) if isinstance(key, int) else str(super().url_for_result(result))
         return f"{address}?{self.way_back}" if self.way_back else address
+
+    @cached_property
+    def row_address(self) -> str:
+        """Give the address of a row, with a place for its key."""
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=(list_rows.PLACE,))
 
     def get_filters_params(self, params: Any = None) -> Any:
         kept = super().get_filters_params(params)
@@ -121,8 +126,7 @@ class ListPage(ModelAdmin):
             return finding.all_of(queryset, fields, search_term), False
         keys = finding.keys(queryset, fields, search_term)
         request.__dict__.setdefault("found", {})[self.model] = len(keys)
-        lookup = "pk__among" if isinstance(self.opts.pk, BigAutoField) else "pk__in"
-        return queryset.filter(**{lookup: keys}), False
+        return finding.of_keys(queryset, keys), False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         context = {"title": capfirst(self.opts.verbose_name_plural), "views": saved_views.bar(request, self)}

@@ -216,6 +216,18 @@ def test_search_counts_what_it_found_without_another_query(account: Account, rep
     assert not [query for query in seen if "COUNT(" in query["sql"]]
 
 
+def test_search_keeps_to_sight_and_filter_and_asks_for_them_once(account: Account, rep_client: Client) -> None:
+    elsewhere = make.AccountFactory(name="Elders")
+    for at, left_on in ((account, None), (account, AT.date()), (elsewhere, AT.date())):
+        make.ContactFactory(account=at, person__family_name="Boskamp", left_on=left_on)
+    page = "/admin/crm/contact/"
+    with CaptureQueriesContext(connection) as seen:
+        found = rep_client.get(f"{page}?at_work=left&q=boskamp").context["cl"].result_list
+
+    assert [(row.account, row.left_on) for row in found] == [(account, AT.date())]
+    assert len([query for query in seen if "crm_opportunity" in query["sql"].partition(" FROM ")[2]]) == 1
+
+
 # --- nothing to show, and pages that refuse ------------------------------------------------------------
 
 
