@@ -1,7 +1,7 @@
 """Job changes: the work list of open signals with their evidence, each decided by a person."""
 
 from collections import Counter
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django import forms
@@ -12,6 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.timezone import now
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -19,9 +20,9 @@ from unfold.enums import ActionVariant
 from abm import departures, job_changes
 from abm.models import AnnouncedLeaving, JobChangeSignal, SignalEvidence
 from crm import policy
-from crm.admin import deeds
+from crm.admin import deeds, list_rows
 from crm.admin.bulk import BulkPage, Deed, NothingMore
-from crm.admin.lists import ChoicesFilter, Words, WorkFilter, chip, chips
+from crm.admin.lists import ChoicesFilter, Words, WorkFilter, chip, chips, label_of
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin, doer
 from crm.models import Account, Contact
@@ -139,14 +140,12 @@ class JobChangeAdmin(BulkPage, RecordAdmin):
 
     @display(description=_("status"), ordering="status")
     def status_label(self, signal: JobChangeSignal) -> str:
-        return chip(signal.get_status_display(), TONES.get(signal.status, "plain"))
+        return chip(label_of(signal, "status"), TONES.get(signal.status, "plain"))
 
     @display(description=_("decide"))
     def decide(self, signal: JobChangeSignal) -> str:
         """Draw the buttons; they post the list's own form to the deed."""
-        if signal.status == JobChangeSignal.Status.OPEN:
-            return format_html("{} {}", _button("confirm", signal, _("Has left")), _button("dismiss", signal, _("Still there")))
-        return _button("undo", signal, _("Undo")) if signal.status in DECIDED else ""
+        return list_rows.with_key(_buttons(signal.status, get_language()), signal.pk)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Show above the list how long roles stayed empty; where somebody searches only what is found, where rows were chosen only the deed."""
@@ -234,8 +233,15 @@ def day_named(signal: JobChangeSignal) -> Any:
     return leaving.leaves_on if leaving else policy.day_of(now())
 
 
-def _button(deed: str, signal: JobChangeSignal, label: object) -> str:
-    address = reverse(f"admin:abm_jobchangesignal_{deed}_at_once", args=[signal.pk])
+@cache
+def _buttons(status: str, _language: str | None) -> str:
+    if status == JobChangeSignal.Status.OPEN:
+        return format_html("{} {}", _button("confirm", _("Has left")), _button("dismiss", _("Still there")))
+    return _button("undo", _("Undo")) if status in DECIDED else ""
+
+
+def _button(deed: str, label: object) -> str:
+    address = reverse(f"admin:abm_jobchangesignal_{deed}_at_once", args=[list_rows.PLACE])
     return format_html('<button type="submit" formaction="{}" class="q-button q-{}">{}</button>', address, deed, label)
 
 

@@ -18,7 +18,7 @@ from crm import access, accounts
 from crm.admin import bulk, choices, deeds
 from crm.admin.account_page import AccountPage
 from crm.admin.bulk import BulkPage
-from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, chip
+from crm.admin.lists import ChoicesFilter, MineFirst, TeamFilter, chip, label_of
 from crm.admin.merges import Mergeable
 from crm.admin.saved_views import Tab
 from crm.admin.sidebar import Place
@@ -86,7 +86,7 @@ class AccountAdmin(BulkPage, Mergeable, AccountPage):
     @display(description=_("status"), ordering="status")
     def status_label(self, account: Account) -> str:
         tones = {"customer": "engaged", "competitor": "lost", "former": "assumed"}
-        return chip(account.get_status_display(), tones.get(account.status, "plain"))
+        return chip(label_of(account, "status"), tones.get(account.status, "plain"))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Account | None = None) -> list[str]:
         """Owner and team change hands by a deed of their own, which takes the deals and the tasks along."""

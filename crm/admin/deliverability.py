@@ -13,7 +13,7 @@ from unfold.decorators import action, display
 
 from crm import deliverability, incoming_reports, policy
 from crm.admin import deeds
-from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.lists import ChoicesFilter, WorkFilter, chip, label_of
 from crm.admin.returned_mail import ReturnedMailPage
 from crm.admin.sidebar import Place
 from crm.admin.site import ReadOnlyAdmin, RecordAdmin
@@ -46,7 +46,7 @@ class DeliveryAdmin(ReadOnlyAdmin):
     @display(description=_("arrival"))
     def arrival(self, delivery: Delivery) -> str:
         if delivery.failed_at:
-            return chip(delivery.get_outcome_display() or _("failed"), "lost", sign="✕")
+            return chip(label_of(delivery, "outcome") or _("failed"), "lost", sign="✕")
         return chip(_("arrived"), "engaged", sign="✓") if delivery.delivered_at else chip(_("on its way"), "plain")
 
 

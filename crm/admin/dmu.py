@@ -12,7 +12,7 @@ from unfold.decorators import action, display
 
 from crm import dmu
 from crm.admin import deeds
-from crm.admin.lists import ChoicesFilter, WorkFilter, chip
+from crm.admin.lists import ChoicesFilter, WorkFilter, chip, label_of
 from crm.admin.sidebar import Place
 from crm.admin.site import RememberedAdmin, doer
 from crm.models import DmuMembership, DmuRole, Stance
@@ -71,7 +71,7 @@ class MembershipAdmin(RememberedAdmin):
 
     @display(description=_("stance"), ordering="stance")
     def stance_label(self, membership: DmuMembership) -> str:
-        return chip(membership.get_stance_display(), STANCES.get(membership.stance, "plain"))
+        return chip(label_of(membership, "stance"), STANCES.get(membership.stance, "plain"))
 
     @display(description=_("certainty"), ordering="is_assumed")
     def certainty(self, membership: DmuMembership) -> str:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from django.db.models import Aggregate, CharField
+from django.db.models import Aggregate, CharField, Model
 from django.http import HttpRequest
 from django.utils.formats import number_format
 from django.utils.functional import Promise
@@ -138,6 +138,12 @@ def chip(label: object, tone: str, *, sign: str = "", title: object = "") -> Saf
     return format_html('<span class="q-chip q-{}" title="{}">{}{}</span>', tone, title, drawn, label)
 
 
+def label_of(record: Model, name: str) -> object:
+    """Give the label of a choice; Django's own way translates and hashes all of them each time."""
+    field, value = record._meta.get_field(name), getattr(record, name)
+    return dict(getattr(field, "flatchoices", ())).get(value, value)
+
+
 def role_chip(role: object, state: str) -> SafeString:
     """Draw a DMU role with its state in words."""
     word, sign = STATES.get(state, (state, ""))
@@ -199,7 +205,7 @@ STAGE_TONES = {"mql": "plain", "sql": "known", "opportunity": "reachable", "prop
 
 def stage_chips(deal: Opportunity) -> str:
     """Draw the stage, with what a rep must know of it."""
-    drawn = chip(deal.get_stage_display(), STAGE_TONES.get(deal.stage, "plain"))
+    drawn = chip(label_of(deal, "stage"), STAGE_TONES.get(deal.stage, "plain"))
     if deal.gate_broken_at:
         drawn += chip(_("gate broken"), "lost", sign="!", title=_("A confirmation it rested on was withdrawn."))
     if deal.is_imported_history:
