@@ -201,6 +201,16 @@ def test_what_stands_in_several_columns_is_found_once(account: Account) -> None:
     assert sorted(finding.keys(Contact.objects.all(), fields, "bos")) == sorted(row.pk for row in (*contacts, other))
 
 
+def test_search_bounds_what_it_asks_of_each_column(account: Account) -> None:
+    """Else PostgreSQL prepares for all rows that hold a common name, of which a hundred are wanted; SQLite bounds the whole."""
+    fields = ["email", "person__family_name", "account__name"]
+    with CaptureQueriesContext(connection) as seen:
+        finding.keys(Contact.objects.all(), fields, "bos")
+
+    bounds = len(fields) + 1 if connection.features.supports_slicing_ordering_in_compound else 1
+    assert seen[0]["sql"].count(f"LIMIT {paging.FOUND + 1}") == bounds
+
+
 def test_two_letters_begin_a_name(account: Account) -> None:
     make.AccountFactory(name="Drukkerij Abo")
 
