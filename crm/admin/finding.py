@@ -30,7 +30,7 @@ def keys(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[Any]:
     word = words_of(term)[0]
     parts = enumerate(by_column(rows.order_by(), fields, term))
     asked = [(part.exclude(anywhere(fields[:place], word)) if place else part).values_list("pk", flat=True) for place, part in parts]
-    return list(united(asked, at_most=FOUND + 1, all=True)[: FOUND + 1])
+    return list(united(asked, at_most=FOUND + 1, are_disjoint=True)[: FOUND + 1])
 
 
 def of_keys(rows: QuerySet[Any], keys: Sequence[Any]) -> QuerySet[Any]:
@@ -48,13 +48,13 @@ def by_column(rows: QuerySet[Any], fields: Sequence[str], term: str) -> list[Que
     return [rows.filter(_holds(field, first)) for field in fields]
 
 
-def united(parts: Sequence[QuerySet[Any, Any]], *, at_most: int, all: bool = False) -> QuerySet[Any, Any]:
+def united(parts: Sequence[QuerySet[Any, Any]], *, at_most: int, are_disjoint: bool = False) -> QuerySet[Any, Any]:
     """Put rows of several questions together, so many of each at most; one question of the database."""
     # SQLite knows no LIMIT inside a union; there the union's own has to do. PostgreSQL would plan each part of a union as if
     # all its rows were wanted: of a common name it read all that a million people have before it gave a hundred.
     inside = connections[parts[0].db].features.supports_slicing_ordering_in_compound
     first, *others = [part[:at_most] for part in parts] if inside else parts
-    return first.union(*others, all=all)[: at_most * len(parts)] if others else first[:at_most]
+    return first.union(*others, all=are_disjoint)[: at_most * len(parts)] if others else first[:at_most]
 
 
 def all_of(rows: QuerySet[Any], fields: Sequence[str], term: str) -> QuerySet[Any]:
