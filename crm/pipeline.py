@@ -78,8 +78,9 @@ def worth(deals: OpportunityQuerySet) -> dict[str, list[Worth]]:
 def first_of_each_stage(deals: OpportunityQuerySet, *, at_most: int) -> OpportunityQuerySet:
     """Keep so many deals of each stage: open ones by expected close, closed ones the latest first."""
     order = [F("closed_on").desc(nulls_last=True), F("expected_close_on").asc(nulls_last=True), F("pk").asc()]
+    # Only keys are numbered: with all that a card shows, every open deal would be carried through the sorting.
     numbered = deals.order_by().annotate(number=Window(RowNumber(), partition_by=F("stage"), order_by=order))
-    return numbered.filter(number__lte=at_most).order_by("stage", "number")
+    return deals.filter(pk__among=numbered.filter(number__lte=at_most).values("pk")).order_by("stage", *order)
 
 
 def judge(deals: Collection[Opportunity], *, at: datetime) -> dict[int, Judged]:
